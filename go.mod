@@ -1,0 +1,3 @@
+module github.com/irgdata/irgdata
+
+go 1.26

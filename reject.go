@@ -1,0 +1,20 @@
+package irgdata
+
+// Reject says why a pair, or one mode of a kept pair, is not in the dataset.
+// Nothing is dropped without one.
+type Reject struct {
+	// Pair is what is known of the pair. ID and Image are zero when the source
+	// item could not be read as a pair at all; Source and Key always are set.
+	Pair Pair
+	// Mode is empty when the whole pair is rejected, else the one mode that a
+	// kept pair lost.
+	Mode string
+	// Stage is the stage that rejected: "ingest", "annotate" or "filter".
+	Stage string
+	// Rule is the rule's name, such as "duplicate", and Reason a sentence with
+	// the particulars.
+	Rule   string
+	Reason string
+	// Score is what the rule measured; NaN when it measured nothing.
+	Score float64
+}

@@ -1,0 +1,54 @@
+package runtime
+
+import "fmt"
+
+// Kind says what a failed call means for the caller.
+type Kind string
+
+const (
+	// Transient: the same call may succeed later (overload, lost connection).
+	Transient Kind = "transient"
+	// Refused: the model answered that it will not or cannot serve this
+	// request. Asking again gives the same.
+	Refused Kind = "refused"
+	// Truncated: the text hit its length limit.
+	Truncated Kind = "truncated"
+	// Empty: the answer holds nothing.
+	Empty Kind = "empty"
+	// Malformed: the answer is not what was asked for: an image that does not
+	// decode, a text where an image was wanted.
+	Malformed Kind = "malformed"
+	// Fatal: no call can succeed until a person mends something (wrong key,
+	// unknown model).
+	Fatal Kind = "fatal"
+)
+
+// Error is a failed call.
+type Error struct {
+	Kind Kind
+	// Model is the identity of the model, and Reason one clear sentence.
+	Model  Identity
+	Reason string
+	// Err is the cause, if there is one.
+	Err error
+}
+
+func (e *Error) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("model %s: %s: %s: %v", e.Model, e.Kind, e.Reason, e.Err)
+	}
+	return fmt.Sprintf("model %s: %s: %s", e.Model, e.Kind, e.Reason)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Answered reports whether the model did its work and the result is unusable
+// all the same. Such a call has been paid for; repeating it with the same
+// parameters buys the same failure.
+func (e *Error) Answered() bool {
+	switch e.Kind {
+	case Refused, Truncated, Empty, Malformed:
+		return true
+	}
+	return false
+}
