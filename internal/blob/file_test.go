@@ -1,0 +1,125 @@
+package blob_test
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/internal/blob/blobtest"
+)
+
+func TestFile(t *testing.T) {
+	blobtest.TestStore(t, func(t testing.TB) blob.Store { return newFile(t, t.TempDir()) })
+}
+
+func newFile(t testing.TB, dir string) *blob.File {
+	t.Helper()
+	s, err := blob.NewFile(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestFileSweep: the temporary file of a dead put goes, that of a live one
+// stays and is not listed.
+func TestFileSweep(t *testing.T) {
+	dir := t.TempDir()
+	s := newFile(t, dir)
+	dead, live := filepath.Join(dir, ".tmp-dead"), filepath.Join(dir, ".tmp-live")
+	for _, path := range []string{dead, live} {
+		if err := os.WriteFile(path, []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	owner, err := os.Open(live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close()
+	if err := unix.Flock(int(owner.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	for o, err := range s.List(t.Context(), "") {
+		t.Errorf("listed %+v, %v", o, err)
+	}
+	if n, err := s.Sweep(t.Context(), 0); n != 1 || err != nil {
+		t.Errorf("swept %d, %v, want 1", n, err)
+	}
+	if _, err := os.Stat(dead); !os.IsNotExist(err) {
+		t.Errorf("the dead put's file is still there: %v", err)
+	}
+	if _, err := os.Stat(live); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFileErrorsNameThePath(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := newFile(t, dir)
+	err := blob.PutBytes(t.Context(), s, "file/below", []byte("x"), blob.PutOptions{})
+	if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "file")+" is a file where a folder is needed") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := blob.NewFile(filepath.Join(dir, "file")); err == nil {
+		t.Error("a file was opened as a store")
+	}
+}
+
+func TestReadVerifiedFindsDamage(t *testing.T) {
+	s := newFile(t, t.TempDir())
+	if err := blob.PutBytes(t.Context(), s, "k", []byte("content"), blob.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	want := irgdata.DigestOf([]byte("content"))
+	if err := os.WriteFile(s.URL("k"), []byte("c0ntent"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int64{6, 7, 8} {
+		if _, err := blob.ReadVerified(t.Context(), s, "k", size, want); err == nil || !strings.Contains(err.Error(), s.URL("k")) {
+			t.Errorf("size %d: got %v, want an error that names the object", size, err)
+		}
+	}
+	if _, err := blob.ReadVerified(t.Context(), s, "absent", 1, want); !errors.Is(err, blob.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// BenchmarkFilePut is to be held against BenchmarkPlainWrite: the same bytes
+// written and synchronised, without atomicity, size or digest.
+func BenchmarkFilePut(b *testing.B) {
+	s := newFile(b, b.TempDir())
+	body := make([]byte, 1<<20)
+	b.SetBytes(int64(len(body)))
+	for b.Loop() {
+		if err := blob.PutBytes(b.Context(), s, "object", body, blob.PutOptions{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkPlainWrite(b *testing.B) {
+	dir := b.TempDir()
+	body := make([]byte, 1<<20)
+	b.SetBytes(int64(len(body)))
+	for b.Loop() {
+		f, err := os.Create(filepath.Join(dir, "object"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, err = io.Copy(f, strings.NewReader(string(body)))
+		if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,147 @@
+// Package blob stores objects under slash-separated keys: in a folder or in a
+// bucket. An object is visible whole or not at all.
+package blob
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"iter"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/irgdata/irgdata"
+)
+
+// Errors that callers branch on.
+var (
+	ErrExists   = errors.New("the object exists already")
+	ErrNotExist = errors.New("there is no such object")
+)
+
+// Store holds objects. Implementations are safe for concurrent use and pass
+// the suite of package blobtest.
+type Store interface {
+	// Put writes body under key. The object is visible whole or not at all.
+	Put(ctx context.Context, key string, body io.Reader, o PutOptions) error
+	// Open reads length bytes from offset, or to the end when length is
+	// negative. The caller closes the reader. ErrNotExist if key is absent.
+	Open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error)
+	// Stat describes the object, or gives ErrNotExist.
+	Stat(ctx context.Context, key string) (Object, error)
+	// List yields the objects whose key starts with prefix, by ascending key.
+	List(ctx context.Context, prefix string) iter.Seq2[Object, error]
+	// Delete removes the object. It is no error if there is none.
+	Delete(ctx context.Context, key string) error
+	// URL is how a person or another tool addresses the object.
+	URL(key string) string
+	// Sweep removes what interrupted puts left behind and says how many. What
+	// cannot be told from a put under way is spared until it is older than age.
+	Sweep(ctx context.Context, age time.Duration) (int, error)
+}
+
+// PutOptions are the conditions of a put. If one does not hold, nothing
+// becomes visible.
+type PutOptions struct {
+	// CreateOnly gives ErrExists if the key is taken.
+	CreateOnly bool
+	// Size is the number of bytes that body must have; zero means unknown.
+	Size int64
+	// Digest, unless zero, is the SHA-256 that body must have.
+	Digest irgdata.Digest
+}
+
+// Object describes a stored object.
+type Object struct {
+	Key     string
+	Size    int64
+	ModTime time.Time
+}
+
+// maxKey is the longest key that S3 takes, in bytes.
+const maxKey = 1024
+
+// checkKey refuses keys that could leave the store or that some store cannot
+// hold.
+func checkKey(key string) error {
+	if key == "" || len(key) > maxKey || !utf8.ValidString(key) || strings.ContainsRune(key, 0) {
+		return fmt.Errorf("object key %.80q: want 1 to %d bytes of UTF-8 without NUL", key, maxKey)
+	}
+	for segment := range strings.SplitSeq(key, "/") {
+		if segment == "" || segment == "." || segment == ".." || len(segment) > 255 || strings.HasPrefix(segment, tempPrefix) {
+			return fmt.Errorf("object key %q: %q is no segment of a key", key, segment)
+		}
+	}
+	return nil
+}
+
+// checked passes body through and counts and digests it; verify says at the
+// end whether it was what the options ask for.
+type checked struct {
+	body io.Reader
+	n    int64
+	sum  hash.Hash
+}
+
+func newChecked(body io.Reader) *checked { return &checked{body: body, sum: sha256.New()} }
+
+func (c *checked) Read(p []byte) (int, error) {
+	n, err := c.body.Read(p)
+	c.n += int64(n)
+	c.sum.Write(p[:n])
+	return n, err
+}
+
+func (c *checked) verify(o PutOptions) error {
+	if o.Size > 0 && c.n != o.Size {
+		return fmt.Errorf("the body has %d bytes, want %d", c.n, o.Size)
+	}
+	if got := irgdata.Digest(c.sum.Sum(nil)); !o.Digest.IsZero() && got != o.Digest {
+		return fmt.Errorf("the body has digest %s, want %s", got, o.Digest)
+	}
+	return nil
+}
+
+// PutBytes puts b under key.
+func PutBytes(ctx context.Context, s Store, key string, b []byte, o PutOptions) error {
+	o.Size = int64(len(b))
+	return s.Put(ctx, key, bytes.NewReader(b), o)
+}
+
+// ReadAll returns the object's bytes. An object larger than limit is an error.
+func ReadAll(ctx context.Context, s Store, key string, limit int64) ([]byte, error) {
+	r, err := s.Open(ctx, key, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", s.URL(key), err)
+	}
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("read %s: it is larger than %d bytes", s.URL(key), limit)
+	}
+	return b, nil
+}
+
+// ReadVerified returns the object's bytes after checking them against their
+// size and digest.
+func ReadVerified(ctx context.Context, s Store, key string, size int64, d irgdata.Digest) ([]byte, error) {
+	b, err := ReadAll(ctx, s, key, size)
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) != size {
+		return nil, fmt.Errorf("read %s: it has %d bytes, want %d: the object is damaged", s.URL(key), len(b), size)
+	}
+	if got := irgdata.DigestOf(b); got != d {
+		return nil, fmt.Errorf("read %s: it has digest %s, want %s: the object is damaged", s.URL(key), got, d)
+	}
+	return b, nil
+}
