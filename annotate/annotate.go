@@ -1,0 +1,265 @@
+// Package annotate fills the slots of trajectories by the model calls that
+// the wanted modes need. Each call goes through the ledger: what has been paid
+// for once is not asked again.
+package annotate
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/internal/flow"
+	"github.com/irgdata/irgdata/internal/images"
+	"github.com/irgdata/irgdata/manifests"
+	"github.com/irgdata/irgdata/modes"
+	"github.com/irgdata/irgdata/runtime"
+)
+
+// Options say what is asked, and how hard.
+type Options struct {
+	Strategy irgdata.Strategy
+	Modes    []modes.Mode
+	Prompts  modes.Prompts
+	// Seed is the seed of the run, from which each call's seed derives.
+	Seed uint64
+	// Width and Height of painted images, in pixels.
+	Width, Height int
+	// Workers is the number of pairs under way at one time, and Window the
+	// number of finished ones that may wait for a slower one before them.
+	Workers, Window int
+	// Attempts is how often a call is sent when it fails for transient
+	// reasons, with Pause between the first two, doubled each time.
+	Attempts int
+	Pause    time.Duration
+	// Models binds each role that the steps need to a model.
+	Models map[modes.Role]runtime.Model
+}
+
+// Validate reports what is missing.
+func (o Options) Validate() error {
+	if o.Strategy != irgdata.Distill && o.Strategy != irgdata.Self {
+		return fmt.Errorf("strategy is %q: want %q or %q", o.Strategy, irgdata.Distill, irgdata.Self)
+	}
+	if len(o.Modes) == 0 {
+		return errors.New("no mode is wanted")
+	}
+	for _, step := range modes.StepsFor(o.Strategy, o.Modes) {
+		if o.Models[step.Role] == nil {
+			return fmt.Errorf("role %s has no model, and step %s needs one", step.Role, step.Name)
+		}
+	}
+	if o.Width <= 0 || o.Height <= 0 {
+		return fmt.Errorf("image size is %d×%d: want positive numbers of pixels", o.Width, o.Height)
+	}
+	if o.Workers < 1 || o.Attempts < 1 {
+		return fmt.Errorf("workers is %d and attempts is %d: want at least 1", o.Workers, o.Attempts)
+	}
+	return nil
+}
+
+// Annotator makes the calls of one run.
+type Annotator struct {
+	o      Options
+	steps  []modes.Step
+	images *images.Store
+	ledger *manifests.Ledger
+	tally  *Tally
+}
+
+// New returns an annotator over the given stores, which the caller closes.
+func New(o Options, images *images.Store, ledger *manifests.Ledger) (*Annotator, error) {
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("annotate: %w", err)
+	}
+	return &Annotator{o: o, steps: modes.StepsFor(o.Strategy, o.Modes), images: images, ledger: ledger, tally: newTally()}, nil
+}
+
+// Tally counts the calls made and reused so far.
+func (a *Annotator) Tally() *Tally { return a.tally }
+
+// Run fills a trajectory for each pair, in order. A pair whose calls give no
+// usable answer stays in the sequence with its failures; only a broken store,
+// a fatal model error or a cancelled context ends it.
+func (a *Annotator) Run(ctx context.Context, pairs iter.Seq2[irgdata.Item[irgdata.Pair], error]) iter.Seq2[irgdata.Item[irgdata.Trajectory], error] {
+	return flow.Map(ctx, pairs, flow.Options{Workers: a.o.Workers, Window: a.o.Window}, func(ctx context.Context, p irgdata.Item[irgdata.Pair]) (irgdata.Item[irgdata.Trajectory], error) {
+		if p.Reject != nil {
+			return irgdata.Item[irgdata.Trajectory]{Reject: p.Reject}, nil
+		}
+		t, err := a.fill(ctx, p.Value)
+		return irgdata.Item[irgdata.Trajectory]{Value: t}, err
+	})
+}
+
+func (a *Annotator) fill(ctx context.Context, p irgdata.Pair) (irgdata.Trajectory, error) {
+	t := irgdata.NewTrajectory(p, a.o.Strategy)
+	for _, step := range a.steps {
+		if !filled(t, step.Needs()) {
+			continue // an earlier failure took what this step would show
+		}
+		c, err := a.call(ctx, step, t)
+		if err != nil {
+			return t, fmt.Errorf("annotate pair %s: step %s: %w", p.ID, step.Name, err)
+		}
+		if c.Failed() {
+			t.Failures = append(t.Failures, irgdata.Failure{Slot: step.Fills, Step: step.Name, Rule: c.Rule, Reason: c.Reason})
+			continue
+		}
+		t.Slots[step.Fills] = irgdata.Filling{Text: c.Text, Image: c.Image, Call: c.Key}
+	}
+	return t, nil
+}
+
+func filled(t irgdata.Trajectory, slots []irgdata.Slot) bool {
+	for _, s := range slots {
+		if t.Slots[s].IsZero() {
+			return false
+		}
+	}
+	return true
+}
+
+// call finds the step's answer in the ledger or asks the model for it.
+func (a *Annotator) call(ctx context.Context, step modes.Step, t irgdata.Trajectory) (manifests.Call, error) {
+	model := a.o.Models[step.Role]
+	sampling := a.sampling(step, t.Pair.ID)
+	key, err := a.key(step, model.Identity(), sampling, t)
+	if err != nil {
+		return manifests.Call{}, err
+	}
+	if c, found, err := a.ledger.Lookup(ctx, key); err != nil || found {
+		if err == nil {
+			a.tally.add(step, model, reused)
+		}
+		return c, err
+	}
+	request := runtime.Request{Want: step.Want(), Sampling: sampling}
+	if request.Context, err = a.context(ctx, step.Context, t); err != nil {
+		return manifests.Call{}, err
+	}
+	if request.Negative, err = a.context(ctx, step.Negative, t); err != nil {
+		return manifests.Call{}, err
+	}
+	c := manifests.Call{Key: key, Step: step.Name + "/" + step.Version, Model: model.Identity().String()}
+	answer, err := a.ask(ctx, model, request, &c)
+	var failure *runtime.Error
+	switch {
+	case errors.As(err, &failure) && failure.Answered():
+		c.Rule, c.Reason = string(failure.Kind), failure.Reason
+	case errors.As(err, &failure) && failure.Kind == runtime.Transient:
+		// Not recorded: no answer was given, so the next run asks again.
+		a.tally.add(step, model, failed)
+		c.Rule, c.Reason = "unavailable", fmt.Sprintf("no answer after %d attempts: %s", c.Attempts, failure.Reason)
+		return c, nil
+	case err != nil:
+		return manifests.Call{}, err
+	default:
+		if err := a.keep(ctx, step, answer, &c); err != nil {
+			return manifests.Call{}, err
+		}
+	}
+	if err := a.ledger.Record(ctx, c); err != nil {
+		return manifests.Call{}, err
+	}
+	a.tally.add(step, model, made)
+	return c, nil
+}
+
+// ask sends the request until it is answered, fails for good, or the attempts
+// are used up.
+func (a *Annotator) ask(ctx context.Context, model runtime.Model, request runtime.Request, c *manifests.Call) (runtime.Answer, error) {
+	for pause := a.o.Pause; ; pause *= 2 {
+		c.Attempts++
+		answer, err := model.Generate(ctx, request)
+		var failure *runtime.Error
+		if err == nil || !errors.As(err, &failure) || failure.Kind != runtime.Transient || c.Attempts >= a.o.Attempts {
+			return answer, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return runtime.Answer{}, ctx.Err()
+		}
+	}
+}
+
+// keep puts a finished answer into the call. A painted image is durable in the
+// image store before the ledger speaks of it.
+func (a *Annotator) keep(ctx context.Context, step modes.Step, answer runtime.Answer, c *manifests.Call) error {
+	c.Finish, c.Seconds = answer.Finish, answer.Elapsed.Seconds()
+	c.TokensIn, c.TokensOut = answer.TokensIn, answer.TokensOut
+	if step.Want() == runtime.Text {
+		c.Text = answer.Text
+		if c.Text == "" {
+			c.Rule, c.Reason = string(runtime.Empty), "the model gave an empty text"
+		}
+		return nil
+	}
+	if _, err := images.Decode(answer.Image); err != nil {
+		c.Rule, c.Reason = string(runtime.Malformed), fmt.Sprintf("the painted image does not decode: %v", err)
+		return nil
+	}
+	var err error
+	c.Image, err = a.images.Put(ctx, answer.Image)
+	return err
+}
+
+// sampling is the step's sampling with the run's image size and the call's own
+// seed. Seeds have 31 bits, which every server takes.
+func (a *Annotator) sampling(step modes.Step, pair irgdata.Digest) runtime.Sampling {
+	s := step.Sampling
+	d := irgdata.NewDigester("seed/1").Uint(a.o.Seed).Digest(pair).Text(step.Name).Sum()
+	s.Seed = uint64(binary.BigEndian.Uint32(d[:]) >> 1)
+	if step.Want() == runtime.Paint {
+		s.Width, s.Height = a.o.Width, a.o.Height
+	}
+	return s
+}
+
+// key digests everything that shapes the answer.
+func (a *Annotator) key(step modes.Step, model runtime.Identity, sampling runtime.Sampling, t irgdata.Trajectory) (irgdata.Digest, error) {
+	parameters, err := json.Marshal(sampling)
+	if err != nil {
+		return irgdata.Digest{}, err
+	}
+	d := irgdata.NewDigester("call/1").Text(step.Name).Text(step.Version).Text(model.Name).Text(model.Revision).Text(string(parameters))
+	for _, segments := range [][]modes.Segment{step.Context, step.Negative} {
+		d.Uint(uint64(len(segments)))
+		for _, seg := range segments {
+			switch {
+			case seg.Template != "":
+				d.Text("template").Digest(a.o.Prompts.Get(seg.Template).Digest()).Text(t.Pair.Prompt)
+			case seg.Slot.IsImage():
+				d.Text("image").Digest(t.Slots[seg.Slot].Image.Digest)
+			default:
+				d.Text("text").Text(t.Slots[seg.Slot].Text)
+			}
+		}
+	}
+	return d.Sum(), nil
+}
+
+// context loads what the segments show.
+func (a *Annotator) context(ctx context.Context, segments []modes.Segment, t irgdata.Trajectory) ([]runtime.Part, error) {
+	var parts []runtime.Part
+	for _, seg := range segments {
+		switch {
+		case seg.Template != "":
+			parts = append(parts, runtime.TextPart(a.o.Prompts.Get(seg.Template).Render(t.Pair.Prompt)))
+		case seg.Slot.IsImage():
+			ref := t.Slots[seg.Slot].Image
+			encoded, err := a.images.Bytes(ctx, ref)
+			if err != nil {
+				return nil, err
+			}
+			parts = append(parts, runtime.ImagePart(ref, encoded))
+		default:
+			parts = append(parts, runtime.TextPart(t.Slots[seg.Slot].Text))
+		}
+	}
+	return parts, nil
+}
