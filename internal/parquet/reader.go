@@ -1,0 +1,322 @@
+package parquet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/file"
+	"github.com/apache/arrow/go/v15/parquet/pqarrow"
+)
+
+// batchRows is how many rows a reader decodes at a time.
+const batchRows = 8
+
+// Source is what a reader reads from: a file, or bytes in memory.
+type Source interface {
+	io.ReaderAt
+	io.Seeker
+}
+
+// Reader reads a Parquet file of anybody's making. Damaged and hostile files
+// give errors. It is used by one goroutine.
+type Reader struct {
+	file   *file.Reader
+	schema *arrow.Schema
+}
+
+// guard turns a panic into an error: the library panics on damaged input. It
+// helps on the calling goroutine alone, so rows are read with the library's
+// column readers; its Arrow readers start goroutines of their own.
+func guard(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("parquet: the file is damaged: %v", r)
+	}
+}
+
+// NewReader reads the footer of src, which the caller closes.
+func NewReader(src Source) (r *Reader, err error) {
+	defer guard(&err)
+	f, err := file.NewParquetReader(src, file.WithReadProps(&parquet.ReaderProperties{BufferedStreamEnabled: true, BufferSize: 1 << 20}))
+	if err != nil {
+		return nil, fmt.Errorf("parquet: read the footer: %w", err)
+	}
+	// Without the key-value metadata: a damaged Arrow schema in it can make the
+	// library allocate without bound, and Parquet's own schema says enough.
+	s, err := pqarrow.FromParquet(f.MetaData().Schema, nil, nil)
+	if err != nil {
+		return nil, fmt.Errorf("parquet: read the schema: %w", err)
+	}
+	return &Reader{file: f, schema: s}, nil
+}
+
+// NumRows is the number of rows in the file.
+func (r *Reader) NumRows() int64 { return r.file.NumRows() }
+
+// RowGroups are the numbers of rows of the row groups, in order.
+func (r *Reader) RowGroups() []int64 {
+	var rows []int64
+	for i := range r.file.NumRowGroups() {
+		rows = append(rows, r.file.MetaData().RowGroup(i).NumRows())
+	}
+	return rows
+}
+
+// Columns lists the columns that a [Row] can hold; others are left out.
+func (r *Reader) Columns() []Column {
+	var columns []Column
+	for _, f := range r.schema.Fields() {
+		if k, ok := kindOf(f.Type); ok {
+			columns = append(columns, Column{Name: f.Name, Kind: k})
+		}
+	}
+	return columns
+}
+
+func kindOf(t arrow.DataType) (Kind, bool) {
+	switch t := t.(type) {
+	case *arrow.StringType, *arrow.LargeStringType:
+		return String, true
+	case *arrow.Int64Type, *arrow.Int32Type:
+		return Int64, true
+	case *arrow.Float64Type, *arrow.Float32Type:
+		return Float64, true
+	case *arrow.BooleanType:
+		return Bool, true
+	case *arrow.BinaryType, *arrow.LargeBinaryType:
+		return Picture, true
+	case *arrow.StructType:
+		if _, ok := t.FieldIdx("bytes"); ok {
+			return Picture, true
+		}
+	}
+	return 0, false
+}
+
+// Rows yields the named columns of each row, in order. A bare binary column
+// reads as an Image without a path; null reads as nil. The cells belong to the
+// caller.
+func (r *Reader) Rows(ctx context.Context, columns ...string) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		if err := r.rows(ctx, columns, yield); err != nil && !errors.Is(err, errStop) {
+			yield(nil, err)
+		}
+	}
+}
+
+// errStop says that the consumer broke off.
+var errStop = errors.New("stop")
+
+func (r *Reader) rows(ctx context.Context, columns []string, yield func(Row, error) bool) error {
+	cells := make([]column, len(columns))
+	for i, name := range columns {
+		var err error
+		if cells[i], err = r.column(name); err != nil {
+			return err
+		}
+	}
+	for group := range r.file.NumRowGroups() {
+		left, err := r.enter(group, cells)
+		if err != nil {
+			return err
+		}
+		for left > 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			n := min(left, batchRows)
+			rows, err := batch(cells, int(n))
+			if err != nil {
+				return fmt.Errorf("parquet: read row group %d: %w", group, err)
+			}
+			for _, row := range rows {
+				if !yield(row, nil) {
+					return errStop
+				}
+			}
+			left -= n
+		}
+	}
+	return nil
+}
+
+// column reads one top-level column: value is its leaf, and path the second
+// leaf of a picture's struct, if it has one.
+type column struct {
+	kind        Kind
+	value, path *leaf
+}
+
+// leaf reads one leaf column, row group by row group.
+type leaf struct {
+	index   int   // in the file's schema
+	defined int16 // the definition level of a value that is not null
+	chunk   file.ColumnChunkReader
+}
+
+func (r *Reader) column(name string) (column, error) {
+	index := r.schema.FieldIndices(name)
+	if len(index) != 1 {
+		return column{}, fmt.Errorf("parquet: the file has %d columns %q, want one", len(index), name)
+	}
+	field := r.schema.Field(index[0])
+	kind, ok := kindOf(field.Type)
+	if !ok {
+		return column{}, fmt.Errorf("parquet: column %q has type %s, which cannot be read", name, field.Type)
+	}
+	c := column{kind: kind}
+	_, nested := field.Type.(*arrow.StructType)
+	s := r.file.MetaData().Schema
+	for i := range s.NumColumns() {
+		if s.ColumnRoot(i).Name() != name {
+			continue
+		}
+		l := &leaf{index: i, defined: s.Column(i).MaxDefinitionLevel()}
+		if s.Column(i).MaxRepetitionLevel() > 0 {
+			continue // no cell of ours
+		}
+		switch leafName := s.Column(i).Name(); {
+		case !nested || leafName == "bytes":
+			c.value = l
+		case leafName == "path":
+			c.path = l
+		}
+	}
+	if c.value == nil {
+		return column{}, fmt.Errorf("parquet: column %q holds no plain values", name)
+	}
+	return c, nil
+}
+
+// enter opens the columns of a row group and returns its number of rows.
+func (r *Reader) enter(group int, columns []column) (rows int64, err error) {
+	defer guard(&err)
+	g := r.file.RowGroup(group)
+	for _, c := range columns {
+		for _, l := range []*leaf{c.value, c.path} {
+			if l == nil {
+				continue
+			}
+			if l.chunk, err = g.Column(l.index); err != nil {
+				return 0, fmt.Errorf("parquet: open row group %d: %w", group, err)
+			}
+		}
+	}
+	return g.NumRows(), nil
+}
+
+// batch decodes the next n rows.
+func batch(columns []column, n int) (rows []Row, err error) {
+	defer guard(&err)
+	rows = make([]Row, n)
+	for i := range rows {
+		rows[i] = make(Row, len(columns))
+	}
+	for c, column := range columns {
+		values, err := column.value.read(n)
+		if err != nil {
+			return nil, err
+		}
+		var paths []any
+		if column.path != nil {
+			if paths, err = column.path.read(n); err != nil {
+				return nil, err
+			}
+		}
+		for i, v := range values {
+			if rows[i][c], err = cell(column.kind, v); err != nil {
+				return nil, err
+			}
+			if paths == nil || paths[i] == nil {
+				continue
+			}
+			path, ok := paths[i].([]byte)
+			if !ok {
+				return nil, fmt.Errorf("an image's path is a %T", paths[i])
+			}
+			picture, _ := rows[i][c].(Image) // a path alone is an image too
+			picture.Path = string(path)
+			rows[i][c] = picture
+		}
+	}
+	return rows, nil
+}
+
+// cell makes a cell of a leaf's value.
+func cell(k Kind, v any) (any, error) {
+	if v == nil {
+		return nil, nil
+	}
+	if b, ok := v.([]byte); ok {
+		switch k {
+		case String:
+			return string(b), nil
+		case Picture:
+			return Image{Bytes: b}, nil
+		}
+	}
+	if !fits(k, v) {
+		return nil, fmt.Errorf("a value is a %T where the schema says otherwise", v)
+	}
+	return v, nil
+}
+
+// read returns the next n values; nil stands for null. Bytes are copies.
+func (l *leaf) read(n int) ([]any, error) {
+	var out []any
+	for len(out) < n {
+		var got []any
+		var err error
+		switch chunk := l.chunk.(type) {
+		case *file.ByteArrayColumnChunkReader:
+			got, err = read(l, n-len(out), chunk.ReadBatch, func(v parquet.ByteArray) any { return append([]byte{}, v...) })
+		case *file.Int64ColumnChunkReader:
+			got, err = read(l, n-len(out), chunk.ReadBatch, func(v int64) any { return v })
+		case *file.Int32ColumnChunkReader:
+			got, err = read(l, n-len(out), chunk.ReadBatch, func(v int32) any { return int64(v) })
+		case *file.Float64ColumnChunkReader:
+			got, err = read(l, n-len(out), chunk.ReadBatch, func(v float64) any { return v })
+		case *file.Float32ColumnChunkReader:
+			got, err = read(l, n-len(out), chunk.ReadBatch, func(v float32) any { return float64(v) })
+		case *file.BooleanColumnChunkReader:
+			got, err = read(l, n-len(out), chunk.ReadBatch, func(v bool) any { return v })
+		default:
+			return nil, fmt.Errorf("a column's values are of kind %T, which cannot be read", chunk)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(got) == 0 {
+			return nil, fmt.Errorf("a column ends before its row group does: %w", io.ErrUnexpectedEOF)
+		}
+		out = append(out, got...)
+	}
+	return out, nil
+}
+
+// read calls a chunk's ReadBatch once and puts its values to their levels.
+func read[T any](l *leaf, n int, readBatch func(int64, []T, []int16, []int16) (int64, int, error), value func(T) any) ([]any, error) {
+	values, levels := make([]T, n), make([]int16, n)
+	total, count, err := readBatch(int64(n), values, levels, nil)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]any, 0, total)
+	used := 0
+	for i := range int(total) {
+		if l.defined > 0 && levels[i] < l.defined {
+			out = append(out, nil)
+			continue
+		}
+		if used >= count {
+			return nil, errors.New("a page has fewer values than its levels say")
+		}
+		out = append(out, value(values[used]))
+		used++
+	}
+	return out, nil
+}
