@@ -1,0 +1,257 @@
+package scenes
+
+import (
+	"fmt"
+	"image"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// The questions that the model answers about images. Case does not matter,
+// and words may stand around them. Where a caption is judged as a prompt, it
+// stands between <prompt> and </prompt>.
+//
+//	Does the image show CAPTION?                 one image: yes, no
+//	How many THINGS are in the image?            one image: 0, 1, 2, …
+//	Does the image follow the prompt?            one image: yes, no
+//	How well does the image follow the prompt?   one image: 0 to 10
+//	Which image follows the prompt better?       two images: 1, 2, equal
+//
+// A caption is shown if each of its groups is there in its exact number, with
+// the relation, background and light it names. To follow a prompt, an image
+// must show it, hold nothing else, and have crisp edges and directed light.
+var (
+	askShow   = regexp.MustCompile(`(?is)\bdoes the image show (.+?)\?`)
+	askCount  = regexp.MustCompile(`(?is)\bhow many (.+?) are (?:there )?in the image\b`)
+	askScore  = regexp.MustCompile(`(?is)\bhow well does the image follow the prompt\b`)
+	askFollow = regexp.MustCompile(`(?is)\bdoes the image follow the prompt\b`)
+	askBetter = regexp.MustCompile(`(?is)\bwhich image follows the prompt better\b`)
+)
+
+// isQuestion reports whether the text asks something, a quoted prompt aside.
+func isQuestion(text string) bool {
+	question, _, _ := quotedPrompt(text)
+	return slices.ContainsFunc([]*regexp.Regexp{askShow, askCount, askScore, askFollow, askBetter}, func(q *regexp.Regexp) bool { return q.MatchString(question) })
+}
+
+// quotedPrompt takes the prompt out of a text; ok is false if there is none.
+func quotedPrompt(text string) (rest, prompt string, ok bool) {
+	before, tail, found := strings.Cut(text, "<prompt>")
+	end := strings.LastIndex(tail, "</prompt>")
+	if !found || end < 0 {
+		return text, "", false
+	}
+	return before + tail[end+len("</prompt>"):], strings.TrimSpace(tail[:end]), true
+}
+
+// answer answers the question by looking at the images.
+func answer(text string, images []image.Image) (string, error) {
+	question, prompt, quoted := quotedPrompt(text)
+	var pictures []Picture
+	for _, img := range images {
+		p, err := See(img)
+		if err != nil {
+			return "", err
+		}
+		pictures = append(pictures, p)
+	}
+	count := func(want int) error {
+		if len(pictures) != want {
+			return fmt.Errorf("the question is about %d images, and the context shows %d", want, len(pictures))
+		}
+		return nil
+	}
+	if m := askShow.FindStringSubmatch(question); m != nil {
+		if err := count(1); err != nil {
+			return "", err
+		}
+		s, err := Parse(m[1])
+		if err != nil {
+			return "", err
+		}
+		return yesNo(s.check(pictures[0]).shown()), nil
+	}
+	if m := askCount.FindStringSubmatch(question); m != nil {
+		if err := count(1); err != nil {
+			return "", err
+		}
+		r := &reader{tokens: append([]string{"one"}, tokenize(m[1])...)}
+		g, err := r.group()
+		if err != nil || !r.end() {
+			return "", fmt.Errorf("the scenes world does not know what to count in \"how many %.80s\"", m[1])
+		}
+		n := 0
+		for _, o := range pictures[0].Objects {
+			if o.Kind.matches(g.Kind) {
+				n++
+			}
+		}
+		return fmt.Sprint(n), nil
+	}
+	if !quoted {
+		return "", fmt.Errorf("the question is about a prompt, and the text has none between <prompt> and </prompt>")
+	}
+	s, err := Parse(prompt)
+	if err != nil {
+		return "", err
+	}
+	if askBetter.MatchString(question) {
+		if err := count(2); err != nil {
+			return "", err
+		}
+		switch a, b := s.check(pictures[0]).score(), s.check(pictures[1]).score(); {
+		case a > b:
+			return "1", nil
+		case b > a:
+			return "2", nil
+		}
+		return "equal", nil
+	}
+	if err := count(1); err != nil {
+		return "", err
+	}
+	if askScore.MatchString(question) {
+		return fmt.Sprint(int(mul(10, s.check(pictures[0]).score()))), nil
+	}
+	c := s.check(pictures[0])
+	return yesNo(c.score() == 1), nil
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// finding is what a check of a picture against a caption gave.
+type finding struct {
+	// claims is how many things the caption says, and unmet the ones that the
+	// picture does not bear out, as sentences.
+	claims int
+	unmet  []string
+	// others is how many objects the caption does not name; soft and flat are
+	// the picture's.
+	objects, others int
+	soft, flat      bool
+}
+
+func (f finding) shown() bool { return len(f.unmet) == 0 }
+
+// score is from 0 to 1, which is perfect: the share of claims that hold, less
+// for objects beyond the caption and for a poor rendering.
+func (f finding) score() float64 {
+	score := float64(f.claims-len(f.unmet)) / float64(f.claims)
+	score -= .3 * float64(f.others) / float64(max(f.objects, 1))
+	if f.soft {
+		score -= .15
+	}
+	if f.flat {
+		score -= .15
+	}
+	return clamp(score, 0, 1)
+}
+
+// check compares what the caption says with what the picture holds.
+func (s Scene) check(p Picture) finding {
+	f := finding{objects: len(p.Objects), soft: p.Soft, flat: p.Flat}
+	claim := func(holds bool, format string, args ...any) {
+		f.claims++
+		if !holds {
+			f.unmet = append(f.unmet, fmt.Sprintf(format, args...))
+		}
+	}
+	groups := s.Groups()
+	// Groups that say more choose their objects first.
+	order := make([]int, len(groups))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return groups[b].detail() - groups[a].detail() })
+	members := make([][]Object, len(groups))
+	rest := slices.Clone(p.Objects)
+	for _, i := range order {
+		rest = slices.DeleteFunc(rest, func(o Object) bool {
+			take := len(members[i]) < groups[i].Count && o.Kind.matches(groups[i].Kind)
+			if take {
+				members[i] = append(members[i], o)
+			}
+			return take
+		})
+	}
+	for i, g := range groups {
+		more := slices.ContainsFunc(rest, func(o Object) bool { return o.Kind.matches(g.Kind) })
+		claim(len(members[i]) == g.Count && !more, "it does not show exactly %s", g)
+	}
+	f.others = len(rest)
+	if s.Relation != NoRelation {
+		n := len(s.First)
+		claim(stands(slices.Concat(members[:n]...), s.Relation, members[n:]), "%s %s not %s %s", groupList(s.First), areIs(n), s.Relation, groupList(s.Second))
+	}
+	if s.Backdrop.Top != AnyTint {
+		claim(p.Backdrop == s.Backdrop, "its background is not %s but %s", s.Backdrop, p.Backdrop)
+	}
+	if s.Light != (Light{}) {
+		claim((s.Light.Tone == AnyTone || s.Light.Tone == p.Light.Tone) && (s.Light.From == AnyDirection || s.Light.From == p.Light.From),
+			"its light is not %s", s.Light)
+	}
+	return f
+}
+
+// detail counts the properties that a kind names.
+func (k Kind) detail() int {
+	n := 0
+	for _, named := range []bool{k.Colour != AnyColour, k.Texture != AnyTexture, k.Size != AnySize} {
+		if named {
+			n++
+		}
+	}
+	return n
+}
+
+// stands reports whether all first objects stand in the relation to all
+// second ones. Between wants the second ones on two opposite sides.
+func stands(first []Object, r Relation, second [][]Object) bool {
+	all := slices.Concat(second...)
+	if len(first) == 0 || len(all) == 0 {
+		return false
+	}
+	const clearly = .06
+	// before reports whether every a is clearly before every b on an axis.
+	before := func(a, b []Object, axis func(Object) float64) bool {
+		for _, x := range a {
+			for _, y := range b {
+				if axis(x)+clearly > axis(y) {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	x := func(o Object) float64 { return o.X }
+	y := func(o Object) float64 { return o.Y }
+	switch r {
+	case LeftOf:
+		return before(first, all, x)
+	case RightOf:
+		return before(all, first, x)
+	case Above:
+		return before(first, all, y)
+	case Below:
+		return before(all, first, y)
+	}
+	one, other := second[0], second[len(second)-1]
+	if len(second) == 1 {
+		if len(one) != 2 {
+			return false
+		}
+		one, other = one[:1], one[1:]
+	}
+	for _, axis := range []func(Object) float64{x, y} {
+		if before(one, first, axis) && before(first, other, axis) || before(other, first, axis) && before(first, one, axis) {
+			return true
+		}
+	}
+	return false
+}
