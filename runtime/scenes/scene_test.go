@@ -21,7 +21,6 @@ func TestMass(t *testing.T) {
 			}
 		}
 		center := moment / area
-		area *= 2.4 * 2.4 / n / n
 		_, wantCenter := s.mass()
 		if math.Abs(center-wantCenter) > .005 || extent > reach {
 			t.Errorf("%s: centre %.4f, reach %.3f; the tables say %.4f, at most %.2f", s, center, extent, wantCenter, reach)
