@@ -27,11 +27,14 @@ type Rule struct {
 	Measure func(ctx context.Context, s *Subject, slot irgdata.Slot) (float64, error)
 	// Unit names the number in the stored score: "draft.min_side".
 	Unit string
+	// Threshold is what the value is held against, for the record.
+	Threshold float64
 	// Reject gives the reason against a measured value, or "".
 	Reject func(slot irgdata.Slot, value float64) string
 }
 
-func (r Rule) id() string { return r.Name + "/" + r.Version }
+// ID is the rule's name and version.
+func (r Rule) ID() string { return r.Name + "/" + r.Version }
 
 // Options bound the work.
 type Options struct {
@@ -81,7 +84,7 @@ func judge(ctx context.Context, t irgdata.Trajectory, o Options, store *images.S
 			if err != nil {
 				return j, fmt.Errorf("rule %s: %w", rule.Name, err)
 			}
-			j.Scores = append(j.Scores, irgdata.Score{Rule: rule.id(), Name: slot.String() + "." + rule.Unit, Value: value})
+			j.Scores = append(j.Scores, irgdata.Score{Rule: rule.ID(), Name: slot.String() + "." + rule.Unit, Value: value})
 			if reason := rule.Reject(slot, value); reason != "" {
 				against = append(against, objection{slot, rule.Name, reason, value})
 			}

@@ -12,6 +12,40 @@ import (
 	"github.com/irgdata/irgdata/internal/images"
 )
 
+// Thresholds are the numbers that the rules hold their measurements against.
+type Thresholds struct {
+	// MinSide is the least number of pixels of an image's shorter side.
+	MinSide int `yaml:"min_side"`
+	// MinWords is the least number of words of a thinking text.
+	MinWords int `yaml:"min_words"`
+	// MinDifference is the least difference of draft and improved image; see
+	// [Unchanged].
+	MinDifference float64 `yaml:"min_difference"`
+}
+
+// DefaultThresholds returns thresholds that only what is surely unusable fails.
+func DefaultThresholds() Thresholds {
+	return Thresholds{MinSide: 64, MinWords: 8, MinDifference: 1}
+}
+
+// Validate reports the key of the first mistake, and the mistake.
+func (t Thresholds) Validate() (key string, err error) {
+	switch {
+	case t.MinSide < 1:
+		return "min_side", fmt.Errorf("is %d: want a number of pixels, at least 1", t.MinSide)
+	case t.MinWords < 1:
+		return "min_words", fmt.Errorf("is %d: want a number of words, at least 1", t.MinWords)
+	case !(t.MinDifference >= 0 && t.MinDifference <= 255):
+		return "min_difference", fmt.Errorf("is %v: want a number between 0 and 255", t.MinDifference)
+	}
+	return "", nil
+}
+
+// Rules returns all rules under the thresholds.
+func Rules(t Thresholds) []Rule {
+	return []Rule{Decode(), Size(t.MinSide), SpecialTokens(), Thinking(t.MinWords), ReflectionForm(), Unchanged(t.MinDifference)}
+}
+
 var (
 	imageSlots    = []irgdata.Slot{irgdata.SlotReference, irgdata.SlotDraft, irgdata.SlotImproved}
 	thinkingSlots = []irgdata.Slot{irgdata.SlotThinking, irgdata.SlotDraftThinking, irgdata.SlotReflection}
@@ -51,7 +85,7 @@ func (s *Subject) image(ctx context.Context, slot irgdata.Slot) (image.Image, er
 // official loader would train on the grey rest of a truncated file.
 func Decode() Rule {
 	return Rule{
-		Name: "decode", Version: "1", Slots: imageSlots, Unit: "decodes",
+		Name: "decode", Version: "1", Slots: imageSlots, Unit: "decodes", Threshold: 1,
 		Measure: func(ctx context.Context, s *Subject, slot irgdata.Slot) (float64, error) {
 			img, err := s.image(ctx, slot)
 			if err != nil || img == nil {
@@ -71,7 +105,7 @@ func Decode() Rule {
 // Size rejects images whose shorter side has fewer than minSide pixels.
 func Size(minSide int) Rule {
 	return Rule{
-		Name: "size", Version: "1", Slots: imageSlots, Unit: "min_side",
+		Name: "size", Version: "1", Slots: imageSlots, Unit: "min_side", Threshold: float64(minSide),
 		Measure: func(_ context.Context, s *Subject, slot irgdata.Slot) (float64, error) {
 			ref := s.Trajectory.Slots[slot].Image
 			return float64(min(ref.Width, ref.Height)), nil
@@ -101,11 +135,36 @@ func thought(text string) string {
 	return body
 }
 
+// specialTokens are read as control tokens by the trainer's tokenizer, wherever
+// they stand.
+var specialTokens = []string{"<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|endoftext|>"}
+
+// SpecialTokens rejects texts that hold a control token of the tokenizer.
+func SpecialTokens() Rule {
+	return Rule{
+		Name: "special_tokens", Version: "1", Unit: "special_tokens",
+		Slots: append([]irgdata.Slot{irgdata.SlotPrompt}, thinkingSlots...),
+		Measure: func(_ context.Context, s *Subject, slot irgdata.Slot) (float64, error) {
+			n := 0
+			for _, token := range specialTokens {
+				n += strings.Count(s.Trajectory.Slots[slot].Text, token)
+			}
+			return float64(n), nil
+		},
+		Reject: func(slot irgdata.Slot, value float64) string {
+			if value == 0 {
+				return ""
+			}
+			return fmt.Sprintf("the %s text holds %.0f control tokens of the tokenizer, such as <|im_end|>", slot, value)
+		},
+	}
+}
+
 // Thinking rejects texts that are not one <think>…</think> with at least
 // minWords words in it.
 func Thinking(minWords int) Rule {
 	return Rule{
-		Name: "thinking", Version: "1", Slots: thinkingSlots, Unit: "words",
+		Name: "thinking", Version: "1", Slots: thinkingSlots, Unit: "words", Threshold: float64(max(minWords, 1)),
 		Measure: func(_ context.Context, s *Subject, slot irgdata.Slot) (float64, error) {
 			return float64(len(strings.Fields(thought(s.Trajectory.Slots[slot].Text)))), nil
 		},
@@ -149,7 +208,7 @@ func reflectionSections(text string) int {
 func ReflectionForm() Rule {
 	want := len(reflectionHeadings) + 1
 	return Rule{
-		Name: "reflection_form", Version: "1", Slots: []irgdata.Slot{irgdata.SlotReflection}, Unit: "sections",
+		Name: "reflection_form", Version: "1", Slots: []irgdata.Slot{irgdata.SlotReflection}, Unit: "sections", Threshold: float64(want),
 		Measure: func(_ context.Context, s *Subject, slot irgdata.Slot) (float64, error) {
 			return float64(reflectionSections(s.Trajectory.Slots[slot].Text)), nil
 		},
@@ -167,7 +226,7 @@ func ReflectionForm() Rule {
 // three channels, from 0 to 255.
 func Unchanged(minDifference float64) Rule {
 	return Rule{
-		Name: "unchanged", Version: "1", Slots: []irgdata.Slot{irgdata.SlotImproved}, Unit: "difference",
+		Name: "unchanged", Version: "1", Slots: []irgdata.Slot{irgdata.SlotImproved}, Unit: "difference", Threshold: minDifference,
 		Measure: func(ctx context.Context, s *Subject, slot irgdata.Slot) (float64, error) {
 			if s.Trajectory.Slots[irgdata.SlotDraft].IsZero() {
 				return 255, nil // nothing that it could be unchanged from

@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"image"
 	"image/jpeg"
@@ -39,6 +40,13 @@ func newImages(t testing.TB) *images.Store {
 	return images.NewStore(objects)
 }
 
+func keepIn(store *images.Store) ingest.Keep {
+	return func(ctx context.Context, encoded []byte) error {
+		_, err := store.Put(ctx, encoded)
+		return err
+	}
+}
+
 // TestFolder: each item of a folder is a pair or a reject that says why.
 func TestFolder(t *testing.T) {
 	p, j := picture(t, 64)
@@ -74,7 +82,7 @@ not json
 
 	store := newImages(t)
 	var got []string
-	for item, err := range ingest.Open(t.Context(), []ingest.Source{ingest.NewFolder("photos", fsys)}, store) {
+	for item, err := range ingest.Open(t.Context(), []ingest.Source{ingest.NewFolder("photos", fsys)}, ingest.Options{Workers: 3}, keepIn(store)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +122,7 @@ not json
 // TestBundledSample: the sample's pairs come in, its planted defects do not.
 func TestBundledSample(t *testing.T) {
 	pairs, rejects := 0, map[string]int{}
-	for item, err := range ingest.Open(t.Context(), []ingest.Source{ingest.NewFolder("sample", scenes.SampleFS())}, newImages(t)) {
+	for item, err := range ingest.Open(t.Context(), []ingest.Source{ingest.NewFolder("sample", scenes.SampleFS())}, ingest.Options{Workers: 2}, keepIn(newImages(t))) {
 		if err != nil {
 			t.Fatal(err)
 		}

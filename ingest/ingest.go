@@ -4,11 +4,13 @@ package ingest
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"iter"
 	"math"
 
 	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/internal/flow"
 	"github.com/irgdata/irgdata/internal/images"
 )
 
@@ -34,24 +36,84 @@ type Source interface {
 	Pairs(ctx context.Context) iter.Seq2[Raw, error]
 }
 
-// Open reads the sources one after another. Images go into the store, exact
-// duplicates (the same prompt and the same image bytes) are rejected in favour
-// of the first. It holds 32 bytes and map overhead, about 80 bytes in all, for
-// each pair seen.
-func Open(ctx context.Context, sources []Source, store *images.Store) iter.Seq2[irgdata.Item[irgdata.Pair], error] {
+// Options say how much is read, and how.
+type Options struct {
+	// Limit is the most items read of all sources together; 0 means all.
+	Limit int
+	// Sample is the part of the items to read, by a draw that is always the
+	// same for an item; 0 means all.
+	Sample float64
+	// Workers decode images at one time.
+	Workers int
+}
+
+// Validate reports the first mistake.
+func (o Options) Validate() error {
+	if o.Limit < 0 {
+		return fmt.Errorf("limit is %d: want a number of items, or 0 for all", o.Limit)
+	}
+	if !(o.Sample >= 0 && o.Sample <= 1) {
+		return fmt.Errorf("sample is %v: want a part of all items between 0 and 1", o.Sample)
+	}
+	return nil
+}
+
+// Keep makes an image durable before its pair is seen by anybody.
+type Keep func(ctx context.Context, encoded []byte) error
+
+// Open reads the sources one after another. Exact duplicates (the same prompt
+// and the same image bytes) are rejected in favour of the first. It holds
+// Workers items, and about 80 bytes for each pair seen.
+func Open(ctx context.Context, sources []Source, o Options, keep Keep) iter.Seq2[irgdata.Item[irgdata.Pair], error] {
+	items := flow.Map(ctx, read(ctx, sources, o), flow.Options{Workers: o.Workers}, func(ctx context.Context, r sourced) (irgdata.Item[irgdata.Pair], error) {
+		item := admit(r)
+		if item.Reject != nil {
+			return item, nil
+		}
+		if err := keep(ctx, r.raw.Encoded); err != nil {
+			return item, fmt.Errorf("ingest %s of source %s: %w", r.raw.Key, r.source, err)
+		}
+		return item, nil
+	})
 	return func(yield func(irgdata.Item[irgdata.Pair], error) bool) {
 		seen := map[irgdata.Digest]struct{}{}
+		for item, err := range items {
+			if err == nil && item.Reject == nil {
+				if _, duplicate := seen[item.Value.ID]; duplicate {
+					item = reject(item.Value, "duplicate", "an earlier pair has the same prompt and the same image")
+				}
+				seen[item.Value.ID] = struct{}{}
+			}
+			if !yield(item, err) {
+				return
+			}
+		}
+	}
+}
+
+// sourced is a raw item and the name of its source.
+type sourced struct {
+	source string
+	raw    Raw
+}
+
+// read yields the items that the options ask for.
+func read(ctx context.Context, sources []Source, o Options) iter.Seq2[sourced, error] {
+	return func(yield func(sourced, error) bool) {
+		n := 0
 		for _, source := range sources {
 			for raw, err := range source.Pairs(ctx) {
-				var item irgdata.Item[irgdata.Pair]
-				if err == nil {
-					item, err = admit(ctx, source.Name(), raw, store, seen)
-				}
 				if err != nil {
-					yield(irgdata.Item[irgdata.Pair]{}, fmt.Errorf("ingest source %s: %w", source.Name(), err))
+					yield(sourced{}, fmt.Errorf("ingest source %s: %w", source.Name(), err))
 					return
 				}
-				if !yield(item, nil) {
+				if !o.draws(source.Name(), raw.Key) {
+					continue
+				}
+				if !yield(sourced{source.Name(), raw}, nil) {
+					return
+				}
+				if n++; n == o.Limit {
 					return
 				}
 			}
@@ -59,33 +121,37 @@ func Open(ctx context.Context, sources []Source, store *images.Store) iter.Seq2[
 	}
 }
 
-// admit makes a pair of a raw item, or its reject. An error is the store's.
-func admit(ctx context.Context, source string, raw Raw, store *images.Store, seen map[irgdata.Digest]struct{}) (irgdata.Item[irgdata.Pair], error) {
-	p := irgdata.Pair{Prompt: raw.Caption, Source: source, Key: raw.Key, License: raw.License, URL: raw.URL}
-	reject := func(rule, format string, args ...any) (irgdata.Item[irgdata.Pair], error) {
-		return irgdata.Item[irgdata.Pair]{Reject: &irgdata.Reject{Pair: p, Stage: "ingest", Rule: rule, Reason: fmt.Sprintf(format, args...), Score: math.NaN()}}, nil
+// draws reports whether the item at this place is in the sample.
+func (o Options) draws(source, key string) bool {
+	if o.Sample == 0 || o.Sample == 1 {
+		return true
 	}
+	d := irgdata.NewDigester("sample/1").Text(source).Text(key).Sum()
+	return float64(binary.BigEndian.Uint64(d[:]))/math.MaxUint64 < o.Sample
+}
+
+// admit makes a pair of a raw item, or its reject.
+func admit(r sourced) irgdata.Item[irgdata.Pair] {
+	raw := r.raw
+	p := irgdata.Pair{Prompt: raw.Caption, Source: r.source, Key: raw.Key, License: raw.License, URL: raw.URL}
 	if raw.Problem != "" {
-		return reject(raw.Rule, "%s", raw.Problem)
+		return reject(p, raw.Rule, raw.Problem)
 	}
 	if p.Prompt == "" {
-		return reject("caption", "the caption is empty")
+		return reject(p, "caption", "the caption is empty")
 	}
 	ref, err := images.Probe(raw.Encoded)
 	if err != nil {
-		return reject("image", "%v", err)
+		return reject(p, "image", err.Error())
 	}
 	if _, err := images.Decode(raw.Encoded); err != nil {
-		return reject("image", "the image does not decode to its end: %v", err)
+		return reject(p, "image", fmt.Sprintf("the image does not decode to its end: %v", err))
 	}
 	p.Image = ref
 	p.ID = irgdata.PairID(p.Prompt, ref.Digest)
-	if _, duplicate := seen[p.ID]; duplicate {
-		return reject("duplicate", "an earlier pair has the same prompt and the same image")
-	}
-	seen[p.ID] = struct{}{}
-	if _, err := store.Put(ctx, raw.Encoded); err != nil {
-		return irgdata.Item[irgdata.Pair]{}, err
-	}
-	return irgdata.Item[irgdata.Pair]{Value: p}, nil
+	return irgdata.Item[irgdata.Pair]{Value: p}
+}
+
+func reject(p irgdata.Pair, rule, reason string) irgdata.Item[irgdata.Pair] {
+	return irgdata.Item[irgdata.Pair]{Reject: &irgdata.Reject{Pair: p, Stage: "ingest", Rule: rule, Reason: reason, Score: math.NaN()}}
 }

@@ -23,25 +23,25 @@ const ledgerFormat = 1
 // failure for which the model did its work all the same (a refusal, a
 // truncated text). Both have been paid for; both are kept.
 type Call struct {
-	Key irgdata.Digest
+	Key irgdata.Digest `json:"key"`
 	// Step is the step's name and version, "draft/1", and Model the identity
 	// of the model, "name@revision".
-	Step  string
-	Model string
+	Step  string `json:"step"`
+	Model string `json:"model"`
 	// Text or Image is the answer. The image's bytes are in the image store
 	// before the call is recorded.
-	Text  string
-	Image irgdata.ImageRef
+	Text  string           `json:"text,omitempty"`
+	Image irgdata.ImageRef `json:"image,omitzero"`
 	// Rule and Reason are set instead of an answer when it was unusable.
-	Rule   string
-	Reason string
+	Rule   string `json:"rule,omitempty"`
+	Reason string `json:"reason,omitempty"`
 	// What the backend said, and what it cost.
-	Finish    string
-	Seconds   float64
-	TokensIn  int
-	TokensOut int
+	Finish    string  `json:"finish,omitempty"`
+	Seconds   float64 `json:"seconds"`
+	TokensIn  int     `json:"tokens_in"`
+	TokensOut int     `json:"tokens_out"`
 	// Attempts counts the requests sent until the call came to its end.
-	Attempts int
+	Attempts int `json:"attempts"`
 }
 
 // Failed reports whether the call gave no usable answer.
@@ -65,6 +65,8 @@ type pending struct {
 // errClosed is what Record gives after Close.
 var errClosed = errors.New("the ledger is closed")
 
+// ledgerSchema is of format 1. The calls keep their rowid, by which segments
+// are cut.
 const ledgerSchema = `
 CREATE TABLE calls (
 	key        BLOB PRIMARY KEY,
@@ -78,8 +80,24 @@ CREATE TABLE calls (
 	seconds    REAL NOT NULL,
 	tokens_in  INTEGER NOT NULL,
 	tokens_out INTEGER NOT NULL,
-	attempts   INTEGER NOT NULL
-)`
+	attempts   INTEGER NOT NULL,
+	shared     INTEGER NOT NULL -- 1: a segment of the store holds it
+);
+CREATE INDEX calls_unshared ON calls (shared) WHERE shared = 0;
+CREATE TABLE segments (digest BLOB PRIMARY KEY) WITHOUT ROWID`
+
+// callColumns are what scanCall reads after the columns of its own arguments.
+const callColumns = `step, model, text, image, rule, reason, finish, seconds, tokens_in, tokens_out, attempts`
+
+// scanCall reads before and then the callColumns of a row.
+func scanCall(row interface{ Scan(...any) error }, c *Call, before ...any) error {
+	var image string
+	err := row.Scan(append(before, &c.Step, &c.Model, &c.Text, &image, &c.Rule, &c.Reason, &c.Finish, &c.Seconds, &c.TokensIn, &c.TokensOut, &c.Attempts)...)
+	if err == nil && image != "" {
+		err = json.Unmarshal([]byte(image), &c.Image)
+	}
+	return err
+}
 
 // OpenLedger opens the ledger at path and makes it if there is none. The
 // caller closes it.
@@ -88,8 +106,9 @@ func OpenLedger(ctx context.Context, path string) (*Ledger, error) {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	// WAL with full synchronisation: a committed call survives the loss of
-	// power, and readers do not wait for the writer.
-	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: url.Values{"_pragma": {
+	// power, and readers do not wait for the writer. Every transaction of ours
+	// writes, so it takes the lock at its beginning, where waiting is possible.
+	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: url.Values{"_txlock": {"immediate"}, "_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-32768)",
 	}}.Encode()}).String()
 	db, err := sql.Open("sqlite", dsn)
@@ -141,15 +160,10 @@ func (l *Ledger) Close() error {
 
 // Lookup finds a recorded call.
 func (l *Ledger) Lookup(ctx context.Context, key irgdata.Digest) (call Call, found bool, err error) {
-	row := l.db.QueryRowContext(ctx, `SELECT step, model, text, image, rule, reason, finish, seconds, tokens_in, tokens_out, attempts FROM calls WHERE key = ?`, key[:])
 	call.Key = key
-	var image string
-	err = row.Scan(&call.Step, &call.Model, &call.Text, &image, &call.Rule, &call.Reason, &call.Finish, &call.Seconds, &call.TokensIn, &call.TokensOut, &call.Attempts)
+	err = scanCall(l.db.QueryRowContext(ctx, `SELECT `+callColumns+` FROM calls WHERE key = ?`, key[:]), &call)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Call{}, false, nil
-	}
-	if err == nil && image != "" {
-		err = json.Unmarshal([]byte(image), &call.Image)
 	}
 	if err != nil {
 		return Call{}, false, fmt.Errorf("ledger: look up call %s: %w", key, err)
@@ -209,27 +223,50 @@ func (l *Ledger) commit(batch []pending) error {
 		return err
 	}
 	defer tx.Rollback() // after Commit it does nothing
-	insert, err := tx.Prepare(`INSERT INTO calls (key, step, model, text, image, rule, reason, finish, seconds, tokens_in, tokens_out, attempts)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`)
-	if err != nil {
+	calls := make([]Call, len(batch))
+	for i, p := range batch {
+		calls[i] = p.call
+	}
+	if _, err := insertCalls(tx, calls, false); err != nil {
 		return err
 	}
+	return tx.Commit()
+}
+
+// insertCalls adds the calls whose keys are new and returns their number.
+func insertCalls(tx *sql.Tx, calls []Call, shared bool) (int, error) {
+	insert, err := tx.Prepare(`INSERT INTO calls (key, ` + callColumns + `, shared)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`)
+	if err != nil {
+		return 0, err
+	}
 	defer insert.Close()
-	for _, p := range batch {
-		c := p.call
+	added := 0
+	for _, c := range calls {
 		image := ""
 		if !c.Image.IsZero() {
 			encoded, err := json.Marshal(c.Image)
 			if err != nil {
-				return err
+				return 0, err
 			}
 			image = string(encoded)
 		}
-		if _, err := insert.Exec(c.Key[:], c.Step, c.Model, c.Text, image, c.Rule, c.Reason, c.Finish, c.Seconds, c.TokensIn, c.TokensOut, c.Attempts); err != nil {
-			return err
+		result, err := insert.Exec(c.Key[:], c.Step, c.Model, c.Text, image, c.Rule, c.Reason, c.Finish, c.Seconds, c.TokensIn, c.TokensOut, c.Attempts, shared)
+		if err != nil {
+			return 0, err
 		}
+		n, err := result.RowsAffected()
+		if err != nil {
+			return 0, err
+		}
+		added += int(n)
 	}
-	return tx.Commit()
+	return added, nil
+}
+
+func markSegment(ctx context.Context, tx *sql.Tx, digest irgdata.Digest) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO segments (digest) VALUES (?) ON CONFLICT DO NOTHING`, digest[:])
+	return err
 }
 
 // StepCost is what the calls of one step cost with one model.

@@ -11,6 +11,7 @@ import (
 	"hash"
 	"io"
 	"iter"
+	"os"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -144,4 +145,67 @@ func ReadVerified(ctx context.Context, s Store, key string, size int64, d irgdat
 		return nil, fmt.Errorf("read %s: it has digest %s, want %s: the object is damaged", s.URL(key), got, d)
 	}
 	return b, nil
+}
+
+// Spool copies the object into a nameless temporary file in the folder dir,
+// checked against its size and digest, and returns the file at its beginning.
+// The caller closes it; the space is free again then, also when the process is
+// killed.
+func Spool(ctx context.Context, s Store, key string, size int64, d irgdata.Digest, dir string) (*os.File, error) {
+	r, err := s.Open(ctx, key, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	file, err := TempFile(dir)
+	if err != nil {
+		return nil, fmt.Errorf("spool %s: %w", s.URL(key), err)
+	}
+	check := newChecked(contextReader{ctx, io.LimitReader(r, size+1)})
+	if _, err = io.Copy(file, check); err == nil {
+		err = check.verify(PutOptions{Size: size, Digest: d})
+	}
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("spool %s: %w", s.URL(key), err)
+	}
+	return file, nil
+}
+
+// TempFile makes a file in the folder dir that has no name, so that nothing
+// is left of it when it is closed or the process ends. The folder is made if
+// need be.
+func TempFile(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	file, err := os.CreateTemp(dir, tempPrefix+"*")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(file.Name()); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// Verify reads the whole object and compares it with its digest.
+func Verify(ctx context.Context, s Store, key string, d irgdata.Digest) error {
+	r, err := s.Open(ctx, key, 0, -1)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	check := newChecked(contextReader{ctx, r})
+	if _, err := io.Copy(io.Discard, check); err != nil {
+		return fmt.Errorf("read %s: %w", s.URL(key), err)
+	}
+	if err := check.verify(PutOptions{Digest: d}); err != nil {
+		return fmt.Errorf("read %s: %w", s.URL(key), err)
+	}
+	return nil
 }

@@ -181,9 +181,21 @@ func (w *Writer) Rows() int64 { return w.total }
 // RowGroups counts the row groups that have ended.
 func (w *Writer) RowGroups() int { return w.groups }
 
+// Pending is the number of rows since the last row group ended.
+func (w *Writer) Pending() int { return w.rows }
+
+// Discard frees the rows of a writer that will not be closed. After Close it
+// does nothing.
+func (w *Writer) Discard() {
+	if w.builder != nil {
+		w.builder.Release()
+		w.builder = nil
+	}
+}
+
 // Close writes the last row group and the footer.
 func (w *Writer) Close() error {
-	defer w.builder.Release()
+	defer w.Discard()
 	if err := w.EndRowGroup(); err != nil {
 		return err
 	}

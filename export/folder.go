@@ -1,0 +1,80 @@
+package export
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/irgdata/irgdata/internal/blob"
+)
+
+// ToFolder publishes an export as the folder dir, whole or not at all: it is
+// written beside its place and renamed. What a killed export left there is
+// removed first. If dir is there already, write is called on it as it is, to
+// find that nothing is to be done.
+func ToFolder(ctx context.Context, dir string, write func(ctx context.Context, dest blob.Store) error) error {
+	if _, err := os.Stat(dir); err == nil {
+		dest, err := blob.NewFile(dir)
+		if err != nil {
+			return err
+		}
+		return write(ctx, dest)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return fmt.Errorf("export to %s: %w", dir, err)
+	}
+	partial := filepath.Join(parent, ".partial-"+filepath.Base(dir))
+	unlock, err := lock(partial + ".lock")
+	if err != nil {
+		return fmt.Errorf("export to %s: %w", dir, err)
+	}
+	defer unlock()
+	if err := os.RemoveAll(partial); err != nil {
+		return fmt.Errorf("export to %s: %w", dir, err)
+	}
+	defer os.RemoveAll(partial) // after the renaming there is none
+	dest, err := blob.NewFile(partial)
+	if err != nil {
+		return err
+	}
+	if err := write(ctx, dest); err != nil {
+		return err
+	}
+	if err := os.Rename(partial, dir); err != nil {
+		return fmt.Errorf("export to %s: %w", dir, err)
+	}
+	return syncDir(parent)
+}
+
+// lock takes a lock that the kernel drops with the process.
+func lock(path string) (unlock func(), err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("another export to this place is under way (%s): %w", path, err)
+	}
+	return func() {
+		os.Remove(path)
+		file.Close()
+	}, nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,61 @@
+package export
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/irgdata/irgdata/manifests"
+)
+
+// The official loader deals row groups to ranks and then to the workers of
+// each rank, and never reads the remainder (SFT/data/interleave_datasets/
+// interleave_t2i_dataset.py). It loads a row group whole. So the row groups of
+// a mode are a multiple of ranks times workers, as equal in rows as can be,
+// and small.
+const (
+	groupRows  = 32        // the most rows of a row group
+	groupBytes = 32 << 20  // about the most bytes of a row group
+	fileBytes  = 512 << 20 // about the size of a file
+)
+
+// TooFewRowsError says that a mode cannot be laid out.
+type TooFewRowsError struct {
+	Ranks, Workers int
+	Modes          []manifests.ModeCount
+}
+
+func (e *TooFewRowsError) Error() string {
+	var modes []string
+	for _, m := range e.Modes {
+		modes = append(modes, fmt.Sprintf("%s has %d", m.Mode, m.Rows))
+	}
+	return fmt.Sprintf("%d ranks × %d workers need at least %d rows in each mode, or the trainer reads nothing of it, and %s: build from more pairs, lower the number of ranks or workers, or leave the mode out",
+		e.Ranks, e.Workers, e.Ranks*e.Workers, strings.Join(modes, ", "))
+}
+
+// layout says how many rows each row group of each file of a mode has.
+type layout [][]int
+
+// newLayout lays out rows whose content is about size bytes in all; rows is at
+// least readers, the number of ranks times workers.
+func newLayout(rows, size int64, readers int) layout {
+	size = size * 4 / 3 // base64
+	perGroup := min(groupRows, max(1, int64(groupBytes)*rows/max(size, 1)))
+	groups := int64(readers) * max(1, ceil(rows, int64(readers)*perGroup))
+	for groups > rows { // rounding up went past one row a group
+		groups -= int64(readers)
+	}
+	files := min(groups, max(1, ceil(size, fileBytes)))
+	l := make(layout, files)
+	for g := range groups {
+		n := rows / groups
+		if g < rows%groups {
+			n++
+		}
+		file := g * files / groups
+		l[file] = append(l[file], int(n))
+	}
+	return l
+}
+
+func ceil(a, b int64) int64 { return (a + b - 1) / b }

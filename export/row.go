@@ -1,0 +1,221 @@
+package export
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/internal/images"
+	"github.com/irgdata/irgdata/internal/parquet"
+	"github.com/irgdata/irgdata/modes"
+)
+
+// A row of a snapshot's shard is a trajectory, complete with its images.
+// docs/format.md describes each column for readers. Texts that are absent are
+// empty, images that are absent are null. Under strategy distill the improved
+// image is the reference image and is not stored twice.
+
+// textCells and callSlots name the columns of slots, in column order.
+var (
+	textSlots  = []irgdata.Slot{irgdata.SlotThinking, irgdata.SlotDraftThinking, irgdata.SlotReflection}
+	imageSlots = []irgdata.Slot{irgdata.SlotReference, irgdata.SlotDraft, irgdata.SlotImproved}
+	callSlots  = []irgdata.Slot{irgdata.SlotThinking, irgdata.SlotDraftThinking, irgdata.SlotDraft, irgdata.SlotReflection, irgdata.SlotImproved}
+)
+
+// trajectoryColumns are the columns of a shard: the pair, the slots, the calls
+// that filled them, a flag for each mode, and what the filters said.
+func trajectoryColumns() []parquet.Column {
+	var columns []parquet.Column
+	add := func(kind parquet.Kind, names ...string) {
+		for _, name := range names {
+			columns = append(columns, parquet.Column{Name: name, Kind: kind})
+		}
+	}
+	add(parquet.String, "id", "prompt", "source", "key", "license", "url", "strategy")
+	for _, s := range textSlots {
+		add(parquet.String, s.String())
+	}
+	for _, s := range callSlots {
+		add(parquet.String, s.String()+"_call")
+	}
+	add(parquet.Bool, modes.Names()...)
+	add(parquet.String, "scores", "verdicts", "failures")
+	for _, s := range imageSlots {
+		add(parquet.Picture, s.String())
+	}
+	return columns
+}
+
+// verdictJSON and failureJSON are the elements of the columns verdicts and
+// failures.
+type verdictJSON struct {
+	Mode   string   `json:"mode"`
+	Keep   bool     `json:"keep"`
+	Rule   string   `json:"rule,omitempty"`
+	Reason string   `json:"reason,omitempty"`
+	Score  *float64 `json:"score,omitempty"` // absent: nothing was measured
+}
+
+type failureJSON struct {
+	Slot   string `json:"slot"`
+	Step   string `json:"step"`
+	Rule   string `json:"rule"`
+	Reason string `json:"reason"`
+}
+
+// trajectoryRow makes the row of a judged trajectory, its images loaded.
+func trajectoryRow(ctx context.Context, j irgdata.Judged, store *images.Store) (parquet.Row, error) {
+	t := j.Trajectory
+	row := parquet.Row{t.Pair.ID.String(), t.Pair.Prompt, t.Pair.Source, t.Pair.Key, t.Pair.License, t.Pair.URL, string(t.Strategy)}
+	for _, s := range textSlots {
+		row = append(row, t.Slots[s].Text)
+	}
+	for _, s := range callSlots {
+		call := ""
+		if d := t.Slots[s].Call; !d.IsZero() {
+			call = d.String()
+		}
+		row = append(row, call)
+	}
+	for _, name := range modes.Names() {
+		row = append(row, j.Keeps(name))
+	}
+	verdicts := make([]verdictJSON, len(j.Verdicts))
+	for i, v := range j.Verdicts {
+		verdicts[i] = verdictJSON{Mode: v.Mode, Keep: v.Keep, Rule: v.Rule, Reason: v.Reason}
+		if !v.Keep && !math.IsNaN(v.Score) {
+			verdicts[i].Score = &v.Score
+		}
+	}
+	failures := make([]failureJSON, len(t.Failures))
+	for i, f := range t.Failures {
+		failures[i] = failureJSON{f.Slot.String(), f.Step, f.Rule, f.Reason}
+	}
+	scores := slices.Clone(j.Scores)
+	if scores == nil {
+		scores = []irgdata.Score{}
+	}
+	for _, list := range []any{scores, verdicts, failures} {
+		text, err := json.Marshal(list)
+		if err != nil {
+			return nil, fmt.Errorf("pair %s: %w", t.Pair.ID, err)
+		}
+		row = append(row, string(text))
+	}
+	for _, s := range imageSlots {
+		ref := t.Slots[s].Image
+		if ref.IsZero() || (s == irgdata.SlotImproved && t.Strategy == irgdata.Distill) {
+			row = append(row, nil)
+			continue
+		}
+		encoded, err := store.Bytes(ctx, ref)
+		if err != nil {
+			return nil, fmt.Errorf("pair %s: %s image: %w", t.Pair.ID, s, err)
+		}
+		row = append(row, parquet.Image{Bytes: encoded, Path: imageName(ref)})
+	}
+	return row, nil
+}
+
+// imageName is the path of an image in a shard: its digest and an extension
+// that programs know.
+func imageName(ref irgdata.ImageRef) string {
+	extension := ref.Format
+	if extension == irgdata.FormatJPEG {
+		extension = "jpg"
+	}
+	return ref.Digest.String() + "." + extension
+}
+
+// record is a row that was read back.
+type record struct {
+	trajectory irgdata.Trajectory
+	keeps      map[string]bool // by mode
+	images     map[irgdata.Digest][]byte
+}
+
+// recordColumns are the columns that readRecord takes.
+func recordColumns() []string {
+	var names []string
+	for _, c := range trajectoryColumns() {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// readRecord makes a trajectory of a row of the recordColumns.
+func readRecord(row parquet.Row) (record, error) {
+	cells := map[string]any{}
+	for i, name := range recordColumns() {
+		cells[name] = row[i]
+	}
+	text := func(name string) string { s, _ := cells[name].(string); return s }
+
+	r := record{keeps: map[string]bool{}, images: map[irgdata.Digest][]byte{}}
+	id, err := irgdata.ParseDigest(text("id"))
+	if err != nil {
+		return r, fmt.Errorf("column id: %w", err)
+	}
+	slots := [irgdata.NumSlots]irgdata.Filling{}
+	for _, s := range imageSlots {
+		picture, ok := cells[s.String()].(parquet.Image)
+		if !ok {
+			continue
+		}
+		ref, err := images.Probe(picture.Bytes)
+		if err != nil {
+			return r, fmt.Errorf("pair %s: %s image: %w", id, s, err)
+		}
+		slots[s].Image = ref
+		r.images[ref.Digest] = picture.Bytes
+	}
+	pair := irgdata.Pair{
+		ID: id, Prompt: text("prompt"), Image: slots[irgdata.SlotReference].Image,
+		Source: text("source"), Key: text("key"), License: text("license"), URL: text("url"),
+	}
+	if irgdata.PairID(pair.Prompt, pair.Image.Digest) != id {
+		return r, fmt.Errorf("pair %s: the identity is not that of its prompt and image", id)
+	}
+	t := irgdata.NewTrajectory(pair, irgdata.Strategy(text("strategy")))
+	for _, s := range textSlots {
+		t.Slots[s].Text = text(s.String())
+	}
+	for _, s := range imageSlots {
+		if !slots[s].Image.IsZero() {
+			t.Slots[s].Image = slots[s].Image
+		}
+	}
+	for _, s := range callSlots {
+		if err := t.Slots[s].Call.UnmarshalText([]byte(text(s.String() + "_call"))); err != nil {
+			return r, fmt.Errorf("pair %s: column %s_call: %w", id, s, err)
+		}
+	}
+	for _, name := range modes.Names() {
+		r.keeps[name], _ = cells[name].(bool)
+	}
+	r.trajectory = t
+	return r, nil
+}
+
+// rejectColumns are the columns of a shard of rejects.
+func rejectColumns() []parquet.Column {
+	var columns []parquet.Column
+	for _, name := range []string{"stage", "rule", "reason", "mode", "id", "prompt", "source", "key", "license", "url", "image"} {
+		columns = append(columns, parquet.Column{Name: name, Kind: parquet.String})
+	}
+	return append(columns, parquet.Column{Name: "score", Kind: parquet.Float64})
+}
+
+func rejectRow(r irgdata.Reject) parquet.Row {
+	digest := func(d irgdata.Digest) string {
+		if d.IsZero() {
+			return ""
+		}
+		return d.String()
+	}
+	p := r.Pair
+	return parquet.Row{r.Stage, r.Rule, r.Reason, r.Mode, digest(p.ID), p.Prompt, p.Source, p.Key, p.License, p.URL, digest(p.Image.Digest), r.Score}
+}

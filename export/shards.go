@@ -1,0 +1,308 @@
+package export
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"iter"
+	"math"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/internal/flow"
+	"github.com/irgdata/irgdata/internal/images"
+	"github.com/irgdata/irgdata/internal/parquet"
+	"github.com/irgdata/irgdata/manifests"
+	"github.com/irgdata/irgdata/modes"
+)
+
+// ShardOptions shape a snapshot's shards. Workers does not change a byte of
+// them, the others do.
+type ShardOptions struct {
+	// Modes are the wanted ones.
+	Modes []modes.Mode
+	// Bytes is the size at which a shard ends.
+	Bytes int64
+	// RowGroupBytes and RowGroupRows end a row group. Two row groups are in
+	// memory at a time: one of trajectories, twice as cells and as pages.
+	RowGroupBytes int64
+	RowGroupRows  int
+	// Workers load images.
+	Workers int
+	// Work is a folder for the shard under way.
+	Work string
+}
+
+// Validate reports the first mistake.
+func (o ShardOptions) Validate() error {
+	switch {
+	case len(o.Modes) == 0:
+		return errors.New("no mode is wanted")
+	case o.Bytes < 1 || o.RowGroupBytes < 1 || o.RowGroupRows < 1:
+		return fmt.Errorf("shard size %d, row group size %d and row group rows %d: want positive numbers", o.Bytes, o.RowGroupBytes, o.RowGroupRows)
+	case o.RowGroupBytes > 1<<30:
+		return fmt.Errorf("row group size %d: want at most 1 GiB, because a column of 2 GiB cannot be read", o.RowGroupBytes)
+	case o.Work == "":
+		return errors.New("no work folder is set")
+	}
+	return nil
+}
+
+// WriteShards writes trajectories and rejects into the store, in the order in
+// which they come, and returns the shards and the counts for the manifest.
+// Nothing of it is visible as a dataset before manifests.Commit.
+func WriteShards(ctx context.Context, judged iter.Seq2[irgdata.Item[irgdata.Judged], error], pictures *images.Store, store blob.Store, o ShardOptions) (manifests.Content, error) {
+	var content manifests.Content
+	if err := o.Validate(); err != nil {
+		return content, fmt.Errorf("write shards: %w", err)
+	}
+	kept := &shards{store: store, prefix: manifests.ShardPrefix, columns: trajectoryColumns(), o: o}
+	defer kept.discard()
+	left := &shards{store: store, prefix: manifests.RejectPrefix, columns: rejectColumns(), o: o}
+	defer left.discard()
+	count := newCounter(o.Modes)
+
+	type loaded struct {
+		item irgdata.Item[irgdata.Judged]
+		row  parquet.Row
+	}
+	rows := flow.Map(ctx, judged, flow.Options{Workers: o.Workers}, func(ctx context.Context, item irgdata.Item[irgdata.Judged]) (loaded, error) {
+		if item.Reject != nil {
+			return loaded{item: item}, nil
+		}
+		row, err := trajectoryRow(ctx, item.Value, pictures)
+		return loaded{item, row}, err
+	})
+	for l, err := range rows {
+		if err != nil {
+			return content, err
+		}
+		if l.item.Reject == nil {
+			if err := kept.write(ctx, l.row); err != nil {
+				return content, err
+			}
+		}
+		for _, reject := range count.add(l.item) {
+			if err := left.write(ctx, rejectRow(reject)); err != nil {
+				return content, err
+			}
+		}
+	}
+	if err := kept.seal(ctx); err != nil {
+		return content, err
+	}
+	if err := left.seal(ctx); err != nil {
+		return content, err
+	}
+	content.Shards, content.Rejects, content.Counts = kept.done, left.done, count.counts()
+	return content, nil
+}
+
+// counter counts what goes into a snapshot.
+type counter struct {
+	c       manifests.Counts
+	modes   []modes.Mode
+	reasons map[manifests.ReasonCount]int64 // Count is zero in the keys
+}
+
+func newCounter(wanted []modes.Mode) *counter {
+	c := &counter{modes: wanted, reasons: map[manifests.ReasonCount]int64{}}
+	for _, m := range wanted {
+		c.c.Modes = append(c.c.Modes, manifests.ModeCount{Mode: m.Name})
+	}
+	return c
+}
+
+// add counts an item and returns its rejects: the item itself, or the modes
+// that a kept trajectory lost.
+func (c *counter) add(item irgdata.Item[irgdata.Judged]) []irgdata.Reject {
+	c.c.Items++
+	var rejects []irgdata.Reject
+	if item.Reject != nil {
+		c.c.Rejected++
+		rejects = append(rejects, *item.Reject)
+	} else {
+		c.c.Trajectories++
+		rejects = c.judged(item.Value)
+	}
+	for _, r := range rejects {
+		c.reasons[manifests.ReasonCount{Stage: r.Stage, Rule: r.Rule, Mode: r.Mode}]++
+	}
+	return rejects
+}
+
+func (c *counter) judged(j irgdata.Judged) (lost []irgdata.Reject) {
+	for i, m := range c.modes {
+		if j.Keeps(m.Name) {
+			c.c.Modes[i].Rows++
+			for _, s := range m.Needs() {
+				f := j.Trajectory.Slots[s]
+				c.c.Modes[i].Bytes += int64(len(f.Text)) + f.Image.Size
+			}
+			continue
+		}
+		c.c.Modes[i].Rejected++
+		reject := irgdata.Reject{Pair: j.Trajectory.Pair, Mode: m.Name, Stage: "filter", Rule: "unjudged", Reason: "no verdict was given for this mode", Score: math.NaN()}
+		for _, v := range j.Verdicts {
+			if v.Mode == m.Name {
+				reject.Rule, reject.Reason, reject.Score = v.Rule, v.Reason, v.Score
+			}
+		}
+		lost = append(lost, reject)
+	}
+	return lost
+}
+
+func (c *counter) counts() manifests.Counts {
+	for reason, n := range c.reasons {
+		reason.Count = n
+		c.c.Reasons = append(c.c.Reasons, reason)
+	}
+	slices.SortFunc(c.c.Reasons, func(a, b manifests.ReasonCount) int {
+		if n := int(b.Count - a.Count); n != 0 {
+			return n
+		}
+		return strings.Compare(a.Stage+"\x00"+a.Rule+"\x00"+a.Mode, b.Stage+"\x00"+b.Rule+"\x00"+b.Mode)
+	})
+	return c.c
+}
+
+// shards writes rows into one shard after another.
+type shards struct {
+	store   blob.Store
+	prefix  string
+	columns []parquet.Column
+	o       ShardOptions
+
+	open *shard
+	done []manifests.Shard
+}
+
+// shard is the one under way: a nameless file of the work folder.
+type shard struct {
+	file   *os.File
+	sink   *digestSink
+	buffer *bufio.Writer
+	rows   *parquet.Writer
+}
+
+// digestSink digests and counts what goes to the writer below.
+type digestSink struct {
+	w    io.Writer
+	sum  hash.Hash
+	size int64
+}
+
+func (d *digestSink) Write(p []byte) (int, error) {
+	n, err := d.w.Write(p)
+	d.sum.Write(p[:n])
+	d.size += int64(n)
+	return n, err
+}
+
+func (s *shards) write(ctx context.Context, row parquet.Row) error {
+	if s.open == nil {
+		opened, err := s.start()
+		if err != nil {
+			return fmt.Errorf("start a shard: %w", err)
+		}
+		s.open = opened
+	}
+	if err := s.open.rows.Write(row); err != nil {
+		return fmt.Errorf("write a shard: %w", err)
+	}
+	// Whole row groups decide, so that the cut is a matter of the rows alone.
+	if s.open.rows.Pending() == 0 && s.open.sink.size+int64(s.open.buffer.Buffered()) >= s.o.Bytes {
+		return s.seal(ctx)
+	}
+	return nil
+}
+
+func (s *shards) start() (*shard, error) {
+	file, err := blob.TempFile(s.o.Work)
+	if err != nil {
+		return nil, err
+	}
+	sink := &digestSink{w: file, sum: sha256.New()}
+	buffer := bufio.NewWriterSize(sink, 1<<20)
+	rows, err := parquet.NewWriter(buffer, s.columns, parquet.WriterOptions{Rows: s.o.RowGroupRows, Bytes: s.o.RowGroupBytes})
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return &shard{file: file, sink: sink, buffer: buffer, rows: rows}, nil
+}
+
+// seal ends the shard under way, if there is one, and puts it into the store.
+func (s *shards) seal(ctx context.Context) error {
+	if s.open == nil {
+		return nil
+	}
+	defer s.discard()
+	w := s.open
+	if err := w.rows.Close(); err != nil {
+		return fmt.Errorf("end a shard: %w", err)
+	}
+	if err := w.buffer.Flush(); err != nil {
+		return fmt.Errorf("end a shard: %w", err)
+	}
+	if _, err := w.file.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("end a shard: %w", err)
+	}
+	sealed := manifests.Shard{Digest: irgdata.Digest(w.sink.sum.Sum(nil)), Size: w.sink.size, Rows: w.rows.Rows(), RowGroups: w.rows.RowGroups()}
+	var err error
+	sealed.Key, err = manifests.PutShard(ctx, s.store, s.prefix, w.file, sealed.Digest, sealed.Size)
+	if err != nil {
+		return err
+	}
+	s.done = append(s.done, sealed)
+	return nil
+}
+
+// discard gives the file of the shard under way back.
+func (s *shards) discard() {
+	if s.open != nil {
+		s.open.rows.Discard()
+		s.open.file.Close() // nameless: nothing is kept
+		s.open = nil
+	}
+}
+
+// readShard yields the trajectories of a snapshot's shard.
+func readShard(ctx context.Context, store blob.Store, s manifests.Shard, work string) iter.Seq2[record, error] {
+	return func(yield func(record, error) bool) {
+		file, err := blob.Spool(ctx, store, s.Key, s.Size, s.Digest, work)
+		if err != nil {
+			yield(record{}, err)
+			return
+		}
+		defer file.Close()
+		reader, err := parquet.NewReader(file)
+		if err != nil {
+			yield(record{}, fmt.Errorf("read shard %s: %w", store.URL(s.Key), err))
+			return
+		}
+		n := 0
+		for row, err := range reader.Rows(ctx, recordColumns()...) {
+			var r record
+			if err == nil {
+				r, err = readRecord(row)
+			}
+			if err != nil {
+				yield(record{}, fmt.Errorf("read shard %s: row %d: %w", store.URL(s.Key), n, err))
+				return
+			}
+			if !yield(r, nil) {
+				return
+			}
+			n++
+		}
+	}
+}

@@ -1,0 +1,47 @@
+package manifests
+
+// Plan is what a build would do.
+type Plan struct {
+	// Pairs would be annotated, and Rejected items would not.
+	Pairs    int64
+	Rejected int64
+	// Bytes is the size of the pairs' images.
+	Bytes int64
+	// Calls are in the order in which a pair's are made.
+	Calls []PlannedCalls
+}
+
+// PlannedCalls are the calls of one step.
+type PlannedCalls struct {
+	Step  string // "draft/1"
+	Model string // "name@revision"
+	// Make would be sent to the model, Reuse are in the ledger. Make counts a
+	// call too whose context another missing call has yet to fill; it is not
+	// made if that one fails.
+	Make  int64
+	Reuse int64
+	// PaintedBytes is the size of the reused calls' images.
+	PaintedBytes int64
+	// Images says that the answer is an image.
+	Images bool
+	// Seconds is the mean time of such a call in the ledger, 0 if unknown.
+	Seconds float64
+}
+
+// Make sums the calls that would be sent.
+func (p Plan) Make() int64 {
+	var n int64
+	for _, c := range p.Calls {
+		n += c.Make
+	}
+	return n
+}
+
+// Reuse sums the calls that would not be sent.
+func (p Plan) Reuse() int64 {
+	var n int64
+	for _, c := range p.Calls {
+		n += c.Reuse
+	}
+	return n
+}
