@@ -144,7 +144,7 @@ func (a *Annotator) call(ctx context.Context, step modes.Step, t irgdata.Traject
 	if request.Negative, err = a.context(ctx, step.Negative, t); err != nil {
 		return manifests.Call{}, err
 	}
-	c := manifests.Call{Key: key, Step: step.Name + "/" + step.Version, Model: model.Identity().String()}
+	c := manifests.Call{Key: key, Step: step.ID(), Model: model.Identity().String()}
 	answer, err := a.ask(ctx, model, request, &c)
 	var failure *runtime.Error
 	switch {

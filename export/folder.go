@@ -54,6 +54,9 @@ func ToFolder(ctx context.Context, dir string, write func(ctx context.Context, d
 	return syncDir(parent)
 }
 
+// ErrBusy says that another export to the same place is under way.
+var ErrBusy = errors.New("another export to this place is under way: wait for it")
+
 // lock takes a lock that the kernel drops with the process.
 func lock(path string) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
@@ -62,7 +65,7 @@ func lock(path string) (unlock func(), err error) {
 	}
 	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		file.Close()
-		return nil, fmt.Errorf("another export to this place is under way (%s): %w", path, err)
+		return nil, fmt.Errorf("%w (it holds %s)", ErrBusy, path)
 	}
 	return func() {
 		os.Remove(path)

@@ -155,3 +155,31 @@ func admit(r sourced) irgdata.Item[irgdata.Pair] {
 func reject(p irgdata.Pair, rule, reason string) irgdata.Item[irgdata.Pair] {
 	return irgdata.Item[irgdata.Pair]{Reject: &irgdata.Reject{Pair: p, Stage: "ingest", Rule: rule, Reason: reason, Score: math.NaN()}}
 }
+
+// WithLicense gives the items of a source the given licence where the source
+// itself says nothing of one.
+func WithLicense(s Source, license string) Source {
+	if license == "" {
+		return s
+	}
+	return licensed{s, license}
+}
+
+type licensed struct {
+	Source
+	license string
+}
+
+// Pairs implements [Source].
+func (l licensed) Pairs(ctx context.Context) iter.Seq2[Raw, error] {
+	return func(yield func(Raw, error) bool) {
+		for raw, err := range l.Source.Pairs(ctx) {
+			if raw.License == "" {
+				raw.License = l.license
+			}
+			if !yield(raw, err) {
+				return
+			}
+		}
+	}
+}

@@ -32,6 +32,8 @@ type Snapshot struct {
 	Number int `json:"number"`
 	Parent int `json:"parent"`
 	Content
+	// Checksum is the digest of the manifest's bytes with this field empty.
+	Checksum irgdata.Digest `json:"checksum"`
 }
 
 // Content is what a snapshot holds.
@@ -204,20 +206,29 @@ func PutShard(ctx context.Context, store blob.Store, prefix string, body io.Read
 	return key, nil
 }
 
-func manifestKey(number int) string {
+// Key is where the manifest of a snapshot lies in its store.
+func Key(number int) string {
 	return fmt.Sprintf("%s%06d%s", manifestPrefix, number, manifestSuffix)
 }
 
-// encode gives the bytes of a manifest.
+// encode gives the bytes of a manifest, with the right checksum.
 func (s Snapshot) encode() ([]byte, error) {
+	s.Checksum = irgdata.Digest{}
+	text, err := s.encodeAsIs()
+	if err != nil {
+		return nil, err
+	}
+	s.Checksum = irgdata.DigestOf(text)
+	return s.encodeAsIs()
+}
+
+func (s Snapshot) encodeAsIs() ([]byte, error) {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(s); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
+	err := enc.Encode(s)
+	return out.Bytes(), err
 }
 
 // Digest identifies the snapshot by the bytes of its manifest.
@@ -256,14 +267,14 @@ func Commit(ctx context.Context, store blob.Store, content Content) (snapshot Sn
 			}
 		}
 		next := Snapshot{Format: manifestFormat, Number: parent.Number + 1, Parent: parent.Number, Content: content}
-		if err := next.check(next.Number); err != nil {
-			return Snapshot{}, false, fmt.Errorf("commit snapshot %d: %w", next.Number, err)
-		}
 		text, err := next.encode()
+		if err == nil {
+			next, err = decodeManifest(text, next.Number) // what readers will see
+		}
 		if err != nil {
 			return Snapshot{}, false, fmt.Errorf("commit snapshot %d: %w", next.Number, err)
 		}
-		err = blob.PutBytes(ctx, store, manifestKey(next.Number), text, blob.PutOptions{CreateOnly: true})
+		err = blob.PutBytes(ctx, store, Key(next.Number), text, blob.PutOptions{CreateOnly: true})
 		if err == nil {
 			return next, true, nil
 		}
@@ -297,7 +308,7 @@ func Numbers(ctx context.Context, store blob.Store) ([]int, error) {
 			return nil, fmt.Errorf("list snapshots: %w", err)
 		}
 		n, err := strconv.Atoi(strings.TrimSuffix(path.Base(o.Key), manifestSuffix))
-		if err != nil || n < 1 || o.Key != manifestKey(n) {
+		if err != nil || n < 1 || o.Key != Key(n) {
 			continue // no object of ours
 		}
 		numbers = append(numbers, n)
@@ -323,7 +334,7 @@ func Latest(ctx context.Context, store blob.Store) (Snapshot, error) {
 
 // Load reads a snapshot's manifest and checks that it can be true.
 func Load(ctx context.Context, store blob.Store, number int) (Snapshot, error) {
-	key := manifestKey(number)
+	key := Key(number)
 	text, err := blob.ReadAll(ctx, store, key, maxManifest)
 	if errors.Is(err, blob.ErrNotExist) {
 		return Snapshot{}, fmt.Errorf("%w: %s", ErrNoSnapshot, store.URL(key))
@@ -348,9 +359,9 @@ func decodeManifest(text []byte, number int) (Snapshot, error) {
 	if err := s.check(number); err != nil {
 		return Snapshot{}, err
 	}
-	// Whatever JSON lets slip, such as a changed letter's case or white space.
+	// The checksum and whatever JSON lets slip, such as white space.
 	if again, err := s.encode(); err != nil || !bytes.Equal(again, text) {
-		return Snapshot{}, errors.New("it is not written as this irgdata writes manifests: it was changed")
+		return Snapshot{}, errors.New("it was changed: its checksum does not fit")
 	}
 	return s, nil
 }

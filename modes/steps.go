@@ -44,6 +44,9 @@ type Step struct {
 	Sampling runtime.Sampling
 }
 
+// ID is the step's name and version, "draft/1".
+func (s Step) ID() string { return s.Name + "/" + s.Version }
+
 // Want is the kind of answer that the step asks for.
 func (s Step) Want() runtime.Output {
 	if s.Fills.IsImage() {

@@ -1,0 +1,108 @@
+package annotate
+
+import (
+	"context"
+	"iter"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/manifests"
+	"github.com/irgdata/irgdata/modes"
+	"github.com/irgdata/irgdata/runtime"
+)
+
+// Plan says what Run would do with the pairs, and makes no call. A call whose
+// context a missing call has yet to fill is counted as one to be made.
+func (a *Annotator) Plan(ctx context.Context, pairs iter.Seq2[irgdata.Item[irgdata.Pair], error]) (manifests.Plan, error) {
+	costs, err := a.ledger.Costs(ctx)
+	if err != nil {
+		return manifests.Plan{}, err
+	}
+	var plan manifests.Plan
+	for _, step := range a.steps {
+		calls := manifests.PlannedCalls{Step: step.ID(), Model: a.o.Models[step.Role].Identity().String(), Images: step.Want() == runtime.Paint}
+		for _, c := range costs {
+			if c.Step == calls.Step && c.Model == calls.Model && c.Calls > 0 {
+				calls.Seconds = c.Seconds / float64(c.Calls)
+			}
+		}
+		plan.Calls = append(plan.Calls, calls)
+	}
+	for item, err := range pairs {
+		if err != nil {
+			return plan, err
+		}
+		if item.Reject != nil {
+			plan.Rejected++
+			continue
+		}
+		plan.Pairs++
+		plan.Bytes += item.Value.Image.Size
+		if err := a.planPair(ctx, item.Value, plan.Calls); err != nil {
+			return plan, err
+		}
+	}
+	return plan, nil
+}
+
+// planPair adds a pair's calls to the counts of the steps.
+func (a *Annotator) planPair(ctx context.Context, p irgdata.Pair, calls []manifests.PlannedCalls) error {
+	t := irgdata.NewTrajectory(p, a.o.Strategy)
+	var unknown [irgdata.NumSlots]bool // a missing call will fill it
+	for i, step := range a.steps {
+		waits := false
+		for _, s := range step.Needs() {
+			waits = waits || unknown[s]
+		}
+		if waits {
+			calls[i].Make++
+			unknown[step.Fills] = true
+			continue
+		}
+		if !filled(t, step.Needs()) {
+			continue // a failure on record took what this step would show
+		}
+		key, err := a.key(step, a.o.Models[step.Role].Identity(), a.sampling(step, p.ID), t)
+		if err != nil {
+			return err
+		}
+		c, found, err := a.ledger.Lookup(ctx, key)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			calls[i].Make++
+			unknown[step.Fills] = true
+		default:
+			calls[i].Reuse++
+			calls[i].PaintedBytes += c.Image.Size
+			if !c.Failed() {
+				t.Slots[step.Fills] = irgdata.Filling{Text: c.Text, Image: c.Image, Call: c.Key}
+			}
+		}
+	}
+	return nil
+}
+
+// StepNames lists the name and version of each step that the options need.
+func (a *Annotator) StepNames() []string {
+	var names []string
+	for _, step := range a.steps {
+		names = append(names, step.ID())
+	}
+	return names
+}
+
+// Bindings lists the models of the roles that the steps need, in the order of
+// modes.Roles.
+func (a *Annotator) Bindings() []manifests.Binding {
+	var bindings []manifests.Binding
+	for _, role := range modes.Roles() {
+		for _, step := range a.steps {
+			if step.Role == role {
+				bindings = append(bindings, manifests.Binding{Role: string(role), Model: a.o.Models[role].Identity().String()})
+				break
+			}
+		}
+	}
+	return bindings
+}

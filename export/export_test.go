@@ -1,0 +1,449 @@
+package export_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"io/fs"
+	"iter"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/export"
+	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/internal/blob/faultblob"
+	"github.com/irgdata/irgdata/internal/images"
+	"github.com/irgdata/irgdata/internal/parquet"
+	"github.com/irgdata/irgdata/manifests"
+	"github.com/irgdata/irgdata/modes"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// picture is a PNG that differs for each n.
+func picture(n int) []byte {
+	img := image.NewRGBA(image.Rect(0, 0, 64, 64))
+	for y := range 64 {
+		for x := range 64 {
+			img.Set(x, y, color.RGBA{uint8(n), uint8(n >> 8), uint8(x * y), 255})
+		}
+	}
+	var out bytes.Buffer
+	if err := png.Encode(&out, img); err != nil {
+		panic(err) // into memory
+	}
+	return out.Bytes()
+}
+
+// lostMode is the mode that every seventh trajectory loses.
+const lostMode = "improving_full_learning"
+
+// items yields n items: every fifth is a reject, the others trajectories whose
+// images are put into the store.
+func items(ctx context.Context, n int, store *images.Store) iter.Seq2[irgdata.Item[irgdata.Judged], error] {
+	return func(yield func(irgdata.Item[irgdata.Judged], error) bool) {
+		for i := range n {
+			item, err := item(ctx, i, store)
+			if !yield(item, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func item(ctx context.Context, i int, store *images.Store) (irgdata.Item[irgdata.Judged], error) {
+	reference, err := store.Put(ctx, picture(2*i))
+	if err != nil {
+		return irgdata.Item[irgdata.Judged]{}, err
+	}
+	draft, err := store.Put(ctx, picture(2*i+1))
+	if err != nil {
+		return irgdata.Item[irgdata.Judged]{}, err
+	}
+	pair := irgdata.Pair{Prompt: fmt.Sprintf("subject %d & <b>", i), Image: reference, Source: "s", Key: fmt.Sprintf("%d.png", i), License: "CC0-1.0"}
+	pair.ID = irgdata.PairID(pair.Prompt, reference.Digest)
+	if i%5 == 4 {
+		return irgdata.Item[irgdata.Judged]{Reject: &irgdata.Reject{Pair: pair, Stage: "annotate", Rule: "refused", Reason: "no", Score: math.NaN()}}, nil
+	}
+	t := irgdata.NewTrajectory(pair, irgdata.Distill)
+	t.Slots[irgdata.SlotThinking] = irgdata.Filling{Text: "<think>hindsight</think>", Call: irgdata.DigestOf([]byte("a"))}
+	t.Slots[irgdata.SlotDraftThinking] = irgdata.Filling{Text: "<think>plan</think>", Call: irgdata.DigestOf([]byte("b"))}
+	t.Slots[irgdata.SlotDraft] = irgdata.Filling{Image: draft, Call: irgdata.DigestOf([]byte("c"))}
+	t.Slots[irgdata.SlotReflection] = irgdata.Filling{Text: "<think>reflection</think>", Call: irgdata.DigestOf([]byte("d"))}
+	j := irgdata.Judged{Trajectory: t, Scores: []irgdata.Score{{Rule: "size/1", Name: "draft.min_side", Value: 64}}}
+	for _, m := range modes.All() {
+		v := irgdata.Verdict{Mode: m.Name, Keep: true}
+		if m.Name == lostMode && i%7 == 0 {
+			v = irgdata.Verdict{Mode: m.Name, Rule: "unchanged", Reason: "the same", Score: 0.5}
+		}
+		j.Verdicts = append(j.Verdicts, v)
+	}
+	return irgdata.Item[irgdata.Judged]{Value: j}, nil
+}
+
+func shardOptions(t testing.TB, workers int) export.ShardOptions {
+	return export.ShardOptions{Modes: modes.All(), Bytes: 40_000, RowGroupBytes: 10_000, RowGroupRows: 7, Workers: workers, Work: t.TempDir()}
+}
+
+// publish makes a snapshot of n items.
+func publish(ctx context.Context, t testing.TB, store blob.Store, n, workers int) (manifests.Snapshot, error) {
+	pictures := images.NewStore(store)
+	content, err := export.WriteShards(ctx, items(ctx, n, pictures), pictures, store, shardOptions(t, workers))
+	if err != nil {
+		return manifests.Snapshot{}, err
+	}
+	content.Settings = manifests.Settings{Strategy: irgdata.Distill, Modes: modes.Names()}
+	for _, name := range modes.DefaultPrompts().Names() {
+		p := modes.DefaultPrompts().Get(name)
+		content.Settings.Templates = append(content.Settings.Templates, manifests.TemplateName{Name: name, Version: p.Version, Digest: p.Digest()})
+	}
+	if content.Configuration, err = content.Settings.Digest(); err != nil {
+		return manifests.Snapshot{}, err
+	}
+	s, _, err := manifests.Commit(ctx, store, content)
+	return s, err
+}
+
+func newStore(t testing.TB) *blob.File {
+	t.Helper()
+	store, err := blob.NewFile(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+func options(t testing.TB, ranks, workers int) export.IRGOptions {
+	return export.IRGOptions{Ranks: ranks, Workers: workers, Prompts: modes.DefaultPrompts(), Root: "/data/irgl", Work: t.TempDir(), Renderers: 3}
+}
+
+// tree reads the files of a folder.
+func tree(t testing.TB, root string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		name, _ := filepath.Rel(root, path)
+		files[name] = string(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func sameTrees(t *testing.T, a, b map[string]string) {
+	t.Helper()
+	for name := range a {
+		if _, ok := b[name]; !ok {
+			t.Errorf("%s is in one tree alone", name)
+		} else if a[name] != b[name] {
+			t.Errorf("%s differs", name)
+		}
+	}
+	if len(a) != len(b) {
+		t.Errorf("%d and %d files", len(a), len(b))
+	}
+}
+
+// TestSnapshotIsAFunctionOfItsInput: workers change no byte of shards,
+// manifest and export, and a repeated run publishes nothing.
+func TestSnapshotIsAFunctionOfItsInput(t *testing.T) {
+	var first map[string]string
+	for _, workers := range []int{1, 4} {
+		store := newStore(t)
+		s, err := publish(t.Context(), t, store, 60, workers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := publish(t.Context(), t, store, 60, 3)
+		if err != nil || again.Number != 1 {
+			t.Fatalf("a repeated run published snapshot %d (%v)", again.Number, err)
+		}
+		dest, err := blob.NewFile(store.URL("export"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, written, err := export.WriteIRG(t.Context(), store, s, dest, options(t, 2, 2)); err != nil || !written {
+			t.Fatal(written, err)
+		}
+		if _, written, err := export.WriteIRG(t.Context(), store, s, dest, options(t, 2, 2)); err != nil || written {
+			t.Fatalf("a repeated export wrote (%v)", err)
+		}
+		if _, _, err := export.WriteIRG(t.Context(), store, s, dest, options(t, 4, 2)); err == nil {
+			t.Error("another export was written over the first")
+		}
+		got := tree(t, store.URL("."))
+		if first == nil {
+			first = got
+			if len(s.Shards) < 3 {
+				t.Errorf("%d shards, want some for the test to show their cuts", len(s.Shards))
+			}
+		}
+		sameTrees(t, first, got)
+	}
+}
+
+// TestExportHoldsEveryRow reads an export back as the loader would: each kept
+// trajectory once in each of its modes, in order, images and all.
+func TestExportHoldsEveryRow(t *testing.T) {
+	const n, ranks, workers = 60, 3, 2
+	store := newStore(t)
+	s, err := publish(t.Context(), t, store, n, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dest := newStore(t)
+	m, _, err := export.WriteIRG(t.Context(), store, s, dest, options(t, ranks, workers))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range m.Modes {
+		var prompts []string
+		groups := 0
+		for _, f := range mode.Files {
+			if err := blob.Verify(t.Context(), dest, f.Path, f.Digest); err != nil {
+				t.Error(err)
+			}
+			file, err := os.Open(dest.URL(f.Path))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			r, err := parquet.NewReader(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			groups += len(r.RowGroups())
+			for row, err := range r.Rows(t.Context(), "conversation") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				var turns []struct {
+					Role    string
+					Content any
+				}
+				if err := json.Unmarshal([]byte(row[0].(string)), &turns); err != nil {
+					t.Fatal(err)
+				}
+				_, after, _ := strings.Cut(row[0].(string), "subject ")
+				number, _, _ := strings.Cut(after, " ")
+				prompts = append(prompts, number)
+			}
+		}
+		if groups%(ranks*workers) != 0 {
+			t.Errorf("%s has %d row groups, which %d × %d readers do not read whole", mode.Mode, groups, ranks, workers)
+		}
+		var want []string
+		for i := range n {
+			if i%5 != 4 && !(mode.Mode == lostMode && i%7 == 0) {
+				want = append(want, fmt.Sprint(i))
+			}
+		}
+		if strings.Join(prompts, " ") != strings.Join(want, " ") || int(mode.Rows) != len(want) {
+			t.Errorf("%s holds %v, want %v", mode.Mode, prompts, want)
+		}
+	}
+	for _, name := range []string{"dataset_info.json", "parquet_info.json", "train_stage1.yaml", "train_stage2.yaml"} {
+		if _, err := dest.Stat(t.Context(), name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestCountsAddUp: every item is a trajectory or a reject, and each mode says
+// where its trajectories went; Verify reads all of it back.
+func TestCountsAddUp(t *testing.T) {
+	store := newStore(t)
+	s, err := publish(t.Context(), t, store, 60, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := s.Counts
+	if c.Items != 60 || c.Trajectories != 48 || c.Rejected != 12 {
+		t.Errorf("counts %+v", c)
+	}
+	report, err := manifests.Verify(t.Context(), store, s, manifests.VerifyOptions{Full: true, Work: t.TempDir()})
+	if err != nil || len(report.Problems) > 0 {
+		t.Errorf("%v, problems %v", err, report.Problems)
+	}
+	lost := int64(0)
+	for _, m := range c.Modes {
+		lost += m.Rejected
+	}
+	if lost == 0 || report.Rows != c.Trajectories+c.Rejected+lost {
+		t.Errorf("%d rows, want %d trajectories and %d rejects", report.Rows, c.Trajectories, c.Rejected+lost)
+	}
+}
+
+// TestDamageIsFound: a flipped bit or a missing byte in any object of the
+// store is found by a full verification, and named.
+func TestDamageIsFound(t *testing.T) {
+	store := newStore(t)
+	s, err := publish(t.Context(), t, store, 10, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range tree(t, store.URL(".")) {
+		path := store.URL(name)
+		sound, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, damage := range []func([]byte) []byte{
+			func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
+			func(b []byte) []byte { return b[:len(b)-1] },
+		} {
+			if err := os.WriteFile(path, damage(bytes.Clone(sound)), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			loaded, err := manifests.Load(t.Context(), store, s.Number)
+			if err == nil {
+				var report manifests.Report
+				report, err = manifests.Verify(t.Context(), store, loaded, manifests.VerifyOptions{Full: true, Work: t.TempDir()})
+				for _, p := range report.Problems {
+					err = errors.Join(err, errors.New(p))
+				}
+			}
+			if err == nil || !strings.Contains(err.Error(), filepath.Base(name)) {
+				t.Errorf("damage of %s: got %v, want an error that names it", name, err)
+			}
+		}
+		if err := os.WriteFile(path, sound, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestTooFewRowsAreRefused(t *testing.T) {
+	store := newStore(t)
+	s, err := publish(t.Context(), t, store, 20, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dest := newStore(t)
+	_, _, err = export.WriteIRG(t.Context(), store, s, dest, options(t, 8, 8))
+	var few *export.TooFewRowsError
+	if !errors.As(err, &few) || !strings.Contains(err.Error(), "at least 64 rows") {
+		t.Errorf("got %v, want a refusal with the numbers", err)
+	}
+	if files := tree(t, dest.URL(".")); len(files) > 0 {
+		t.Errorf("a refused export wrote %d files", len(files))
+	}
+}
+
+// TestOtherTemplatesAreRefused: rows are rendered with the templates with
+// which their texts were made.
+func TestOtherTemplatesAreRefused(t *testing.T) {
+	store := newStore(t)
+	s, err := publish(t.Context(), t, store, 20, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options(t, 1, 1)
+	if o.Prompts, err = o.Prompts.With(modes.PromptSystem, "You are another."); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := export.WriteIRG(t.Context(), store, s, newStore(t), o); err == nil || !strings.Contains(err.Error(), "template system") {
+		t.Errorf("got %v, want an error that names the template", err)
+	}
+}
+
+// TestEveryFaultLeavesNothingHalf fails each operation of publishing and
+// exporting in turn, in each way, and goes on with the same stores: no failure
+// shows a snapshot or an export, and the end is that of an undisturbed run.
+func TestEveryFaultLeavesNothingHalf(t *testing.T) {
+	const n = 12
+	undisturbed := newStore(t)
+	want, err := publish(t.Context(), t, undisturbed, n, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantTree := tree(t, undisturbed.URL("."))
+
+	for _, fault := range []faultblob.Fault{faultblob.Before, faultblob.After, faultblob.Midway} {
+		below := newStore(t)
+		for operation := 0; ; operation++ {
+			faulty := faultblob.New(below, faultblob.Nth(operation, fault))
+			s, err := publish(t.Context(), t, faulty, n, 1)
+			if err != nil && !errors.Is(err, faultblob.ErrInjected) {
+				t.Fatalf("fault %d at operation %d: %v", fault, operation, err)
+			}
+			if numbers, err := manifests.Numbers(t.Context(), below); err != nil || len(numbers) > 1 {
+				t.Fatalf("fault %d at operation %d: snapshots %v (%v)", fault, operation, numbers, err)
+			}
+			if faulty.Operations() <= operation {
+				if a, b := digest(t, s), digest(t, want); a != b {
+					t.Errorf("fault %d: another snapshot", fault)
+				}
+				break
+			}
+		}
+		sameTrees(t, wantTree, tree(t, below.URL(".")))
+
+		dir := filepath.Join(t.TempDir(), "export")
+		for operation := 0; ; operation++ {
+			var dest *faultblob.Store
+			err := export.ToFolder(t.Context(), dir, func(ctx context.Context, folder blob.Store) error {
+				dest = faultblob.New(folder, faultblob.Nth(operation, fault))
+				_, _, err := export.WriteIRG(ctx, below, want, dest, options(t, 1, 2))
+				return err
+			})
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, faultblob.ErrInjected) {
+				t.Fatalf("fault %d at operation %d: %v", fault, operation, err)
+			}
+			if entries, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(entries) > 0 {
+				t.Fatalf("fault %d at operation %d: a failed export left %v (%v)", fault, operation, entries, err)
+			}
+		}
+		if files := tree(t, dir); len(files) != 6+5 {
+			t.Errorf("fault %d: the export has %d files", fault, len(files))
+		}
+	}
+}
+
+func digest(t *testing.T, s manifests.Snapshot) irgdata.Digest {
+	t.Helper()
+	d, err := s.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// TestBrokenSequenceStops: an error of an earlier stage ends the writing, and
+// nothing is published.
+func TestBrokenSequenceStops(t *testing.T) {
+	store := newStore(t)
+	pictures := images.NewStore(store)
+	broken := errors.New("broken")
+	_, err := export.WriteShards(t.Context(), func(yield func(irgdata.Item[irgdata.Judged], error) bool) {
+		for item, err := range items(t.Context(), 5, pictures) {
+			if !yield(item, err) {
+				return
+			}
+		}
+		yield(irgdata.Item[irgdata.Judged]{}, broken)
+	}, pictures, store, shardOptions(t, 2))
+	if !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,209 @@
+package manifests_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/internal/blob/faultblob"
+	"github.com/irgdata/irgdata/manifests"
+)
+
+func newStore(t testing.TB) *blob.File {
+	t.Helper()
+	store, err := blob.NewFile(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// TestAnotherMachineReadsTheLedger: what one ledger pushed another pulls,
+// failures and images included, once; and what it pulled it does not push.
+func TestAnotherMachineReadsTheLedger(t *testing.T) {
+	store := newStore(t)
+	image := call(1)
+	image.Text, image.Image = "", irgdata.ImageRef{Digest: irgdata.DigestOf([]byte("x")), Size: 1, Format: irgdata.FormatPNG, Width: 2, Height: 3}
+	failed := call(2)
+	failed.Text, failed.Rule, failed.Reason = "", "refused", "no dogs <here>"
+	calls := []manifests.Call{call(0), image, failed}
+
+	first := openLedger(t, filepath.Join(t.TempDir(), "ledger.sqlite"))
+	defer first.Close()
+	for _, c := range calls {
+		if err := first.Record(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := first.Push(t.Context(), store); n != 3 || err != nil {
+		t.Fatalf("pushed %d, %v", n, err)
+	}
+	if n, err := first.Push(t.Context(), store); n != 0 || err != nil {
+		t.Errorf("pushed %d again, %v", n, err)
+	}
+
+	second := openLedger(t, filepath.Join(t.TempDir(), "ledger.sqlite"))
+	defer second.Close()
+	if n, err := second.Pull(t.Context(), store); n != 3 || err != nil {
+		t.Fatalf("pulled %d, %v", n, err)
+	}
+	if n, err := second.Pull(t.Context(), store); n != 0 || err != nil {
+		t.Errorf("pulled %d again, %v", n, err)
+	}
+	if n, err := second.Push(t.Context(), store); n != 0 || err != nil {
+		t.Errorf("pushed %d that were pulled, %v", n, err)
+	}
+	for _, want := range calls {
+		got, found, err := second.Lookup(t.Context(), want.Key)
+		if diff := cmp.Diff(want, got); !found || err != nil || diff != "" {
+			t.Error(found, err, diff)
+		}
+	}
+}
+
+// TestPushSurvivesFaults: a push that fails at any of its operations is made
+// good by the next one.
+func TestPushSurvivesFaults(t *testing.T) {
+	for _, fault := range []faultblob.Fault{faultblob.Before, faultblob.After, faultblob.Midway} {
+		below := newStore(t)
+		l := openLedger(t, filepath.Join(t.TempDir(), "ledger.sqlite"))
+		defer l.Close()
+		if err := l.Record(t.Context(), call(0)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Push(t.Context(), faultblob.New(below, faultblob.Nth(0, fault))); !errors.Is(err, faultblob.ErrInjected) {
+			t.Fatalf("fault %d: got %v", fault, err)
+		}
+		if n, err := l.Push(t.Context(), below); n != 1 || err != nil {
+			t.Errorf("fault %d: pushed %d, %v", fault, n, err)
+		}
+		other := openLedger(t, filepath.Join(t.TempDir(), "ledger.sqlite"))
+		defer other.Close()
+		if n, err := other.Pull(t.Context(), below); n != 1 || err != nil {
+			t.Errorf("fault %d: pulled %d, %v", fault, n, err)
+		}
+	}
+}
+
+// TestDamagedSegment: a damaged segment is an error that names it.
+func TestDamagedSegment(t *testing.T) {
+	store := newStore(t)
+	content := []byte("no zstd")
+	key := "ledger/" + irgdata.DigestOf(content).String() + ".jsonl.zst"
+	if err := blob.PutBytes(t.Context(), store, key, content, blob.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	l := openLedger(t, filepath.Join(t.TempDir(), "ledger.sqlite"))
+	defer l.Close()
+	if _, err := l.Pull(t.Context(), store); err == nil || !strings.Contains(err.Error(), key) {
+		t.Errorf("got %v, want an error that names %s", err, key)
+	}
+}
+
+// TestSharing: the calls go up at every interval, and the last ones at the
+// end.
+func TestSharing(t *testing.T) {
+	// A real database takes real time, so only the ticker lives in the bubble.
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore(t)
+		l := openLedger(t, filepath.Join(t.TempDir(), "ledger.sqlite"))
+		sharing := l.Share(context.Background(), store, time.Minute, slog.New(slog.DiscardHandler))
+		segments := func() (n int) {
+			for _, err := range store.List(t.Context(), "ledger/") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				n++
+			}
+			return n
+		}
+		if err := l.Record(t.Context(), call(0)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute + time.Second)
+		synctest.Wait()
+		if n := segments(); n != 1 {
+			t.Errorf("%d segments after an interval, want 1", n)
+		}
+		if err := l.Record(t.Context(), call(1)); err != nil {
+			t.Fatal(err)
+		}
+		if err := sharing.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := segments(); n != 2 {
+			t.Errorf("%d segments at the end, want 2", n)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestIdentify(t *testing.T) {
+	store := newStore(t)
+	if _, err := manifests.Identity(t.Context(), store); !errors.Is(err, blob.ErrNotExist) {
+		t.Errorf("an empty store has an identity (%v)", err)
+	}
+	id, err := manifests.Identify(t.Context(), store)
+	if err != nil || id.IsZero() {
+		t.Fatal(id, err)
+	}
+	if again, err := manifests.Identify(t.Context(), store); err != nil || again != id {
+		t.Errorf("the identity changed to %s (%v)", again, err)
+	}
+	if other, err := manifests.Identify(t.Context(), newStore(t)); err != nil || other == id {
+		t.Errorf("two stores share an identity (%v)", err)
+	}
+	for _, text := range []string{"", "{", `{"format":9}`, `{"format":1}`, `{"format":1,"id":"xy"}`} {
+		if err := store.Put(t.Context(), "dataset.json", bytes.NewReader([]byte(text)), blob.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := manifests.Identify(t.Context(), store); err == nil || !strings.Contains(err.Error(), "dataset.json") {
+			t.Errorf("%q: got %v, want an error that names the object", text, err)
+		}
+	}
+}
+
+// FuzzSegment: a segment of any bytes is pulled or refused.
+func FuzzSegment(f *testing.F) {
+	store := newStore(f)
+	l := openLedger(f, filepath.Join(f.TempDir(), "ledger.sqlite"))
+	if err := l.Record(f.Context(), call(0)); err != nil {
+		f.Fatal(err)
+	}
+	if _, err := l.Push(f.Context(), store); err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { l.Close() })
+	for o, err := range store.List(f.Context(), "ledger/") {
+		if err != nil {
+			f.Fatal(err)
+		}
+		segment, err := blob.ReadAll(f.Context(), store, o.Key, 1<<20)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(segment)
+	}
+	f.Fuzz(func(t *testing.T, segment []byte) {
+		store := newStore(t)
+		key := "ledger/" + irgdata.DigestOf(segment).String() + ".jsonl.zst"
+		if err := blob.PutBytes(t.Context(), store, key, segment, blob.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Pull(t.Context(), store); err != nil && !strings.Contains(err.Error(), key) {
+			t.Errorf("%v: does not name the segment", err)
+		}
+	})
+}
