@@ -174,36 +174,3 @@ func TestIdentify(t *testing.T) {
 		}
 	}
 }
-
-// FuzzSegment: a segment of any bytes is pulled or refused.
-func FuzzSegment(f *testing.F) {
-	store := newStore(f)
-	l := openLedger(f, filepath.Join(f.TempDir(), "ledger.sqlite"))
-	if err := l.Record(f.Context(), call(0)); err != nil {
-		f.Fatal(err)
-	}
-	if _, err := l.Push(f.Context(), store); err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() { l.Close() })
-	for o, err := range store.List(f.Context(), "ledger/") {
-		if err != nil {
-			f.Fatal(err)
-		}
-		segment, err := blob.ReadAll(f.Context(), store, o.Key, 1<<20)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(segment)
-	}
-	f.Fuzz(func(t *testing.T, segment []byte) {
-		store := newStore(t)
-		key := "ledger/" + irgdata.DigestOf(segment).String() + ".jsonl.zst"
-		if err := blob.PutBytes(t.Context(), store, key, segment, blob.PutOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := l.Pull(t.Context(), store); err != nil && !strings.Contains(err.Error(), key) {
-			t.Errorf("%v: does not name the segment", err)
-		}
-	})
-}

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/irgdata/irgdata"
-	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/blob/faultblob"
 	"github.com/irgdata/irgdata/manifests"
 )
@@ -154,28 +153,4 @@ func TestEveryFlippedBitOfAManifest(t *testing.T) {
 			t.Fatalf("bit %d of byte %d: got %v, want an error that names the manifest", i%8, i, err)
 		}
 	}
-}
-
-// FuzzManifest: whatever a manifest holds, loading it gives a snapshot that
-// can be true, or an error.
-func FuzzManifest(f *testing.F) {
-	store := newStore(f)
-	if _, _, err := manifests.Commit(f.Context(), store, content(f, 5)); err != nil {
-		f.Fatal(err)
-	}
-	sound, err := blob.ReadAll(f.Context(), store, manifests.Key(1), 1<<20)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(sound)
-	f.Add([]byte("{}"))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		if err := blob.PutBytes(t.Context(), store, manifests.Key(1), text, blob.PutOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		s, err := manifests.Load(t.Context(), store, 1)
-		if err == nil && s.Counts.Items != s.Counts.Trajectories+s.Counts.Rejected {
-			t.Errorf("counts %+v", s.Counts)
-		}
-	})
 }

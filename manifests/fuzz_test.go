@@ -1,0 +1,55 @@
+package manifests
+
+import (
+	"testing"
+
+	"github.com/irgdata/irgdata"
+)
+
+// FuzzManifest: whatever a manifest holds, reading it gives a snapshot that
+// can be true, or an error.
+func FuzzManifest(f *testing.F) {
+	var s Snapshot
+	s.Format, s.Number = manifestFormat, 1
+	s.Settings = Settings{Strategy: irgdata.Distill, Modes: []string{"m"}}
+	s.Configuration, _ = s.Settings.Digest()
+	sound, err := s.encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	if _, err := decodeManifest(sound, 1); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(sound)
+	f.Add([]byte("{}"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s, err := decodeManifest(text, 1)
+		if err == nil && s.Counts.Items != s.Counts.Trajectories+s.Counts.Rejected {
+			t.Errorf("counts %+v", s.Counts)
+		}
+	})
+}
+
+// FuzzSegment: a segment of any bytes is read or refused, and what is read is
+// written and read again as it was.
+func FuzzSegment(f *testing.F) {
+	segment, err := encodeSegment([]Call{{Key: irgdata.DigestOf(nil), Step: "draft/1", Text: "a"}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(segment)
+	f.Add(segment[:len(segment)-3])
+	f.Fuzz(func(t *testing.T, segment []byte) {
+		calls, err := decodeSegment(segment)
+		if err != nil {
+			return
+		}
+		again, err := encodeSegment(calls)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := decodeSegment(again); err != nil || len(back) != len(calls) {
+			t.Errorf("%d calls became %d (%v)", len(calls), len(back), err)
+		}
+	})
+}
