@@ -180,7 +180,7 @@ func (a *Annotator) ask(ctx context.Context, model runtime.Model, request runtim
 			return answer, err
 		}
 		select {
-		case <-time.After(pause):
+		case <-time.After(max(pause, failure.RetryAfter)):
 		case <-ctx.Done():
 			return runtime.Answer{}, ctx.Err()
 		}

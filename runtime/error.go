@@ -1,6 +1,9 @@
 package runtime
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Kind says what a failed call means for the caller.
 type Kind string
@@ -29,6 +32,8 @@ type Error struct {
 	// Model is the identity of the model, and Reason one clear sentence.
 	Model  Identity
 	Reason string
+	// RetryAfter is how long the server asked to wait; zero if it said nothing.
+	RetryAfter time.Duration
 	// Err is the cause, if there is one.
 	Err error
 }

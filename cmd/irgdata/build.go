@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/irgdata/irgdata/annotate"
+	"github.com/irgdata/irgdata/export"
+	"github.com/irgdata/irgdata/filter"
+	"github.com/irgdata/irgdata/ingest"
+	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/manifests"
+)
+
+func buildCommand() *cobra.Command {
+	var f flags
+	cmd := &cobra.Command{
+		Use:   "build",
+		Short: "Read pairs, annotate, filter, publish a snapshot and export it",
+		Long: `Reads the configured pairs, makes the model calls that are not in the ledger
+yet, filters, publishes a snapshot, and exports it for the trainer.
+
+With nothing configured it takes the bundled sample and the model in the box,
+and writes to ./irgl-out. It can be stopped at any time; the same command goes
+on where it was and repeats no finished call.
+
+Exit codes: 0 done; 1 failed; 2 wrong command line or configuration; 3 done,
+with more rejects than max_rejects; 75 done, but some calls got no answer: run
+it again; 130 interrupted.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := f.load(cmd)
+			if err != nil {
+				return err
+			}
+			return build(cmd.Context(), cmd, c)
+		},
+	}
+	f.addBuild(cmd)
+	f.addExport(cmd)
+	return cmd
+}
+
+// result is what a build did.
+type result struct {
+	snapshot  manifests.Snapshot
+	published bool
+	exported  exported
+	calls     annotate.Count
+	examples  map[manifests.ReasonCount]string
+}
+
+// build runs the pipeline and says what came of it.
+func build(ctx context.Context, cmd *cobra.Command, c Config) (err error) {
+	d, err := openDataset(ctx, c, write, newLog(cmd.ErrOrStderr()))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.close(ctx)) }()
+	progress := newProgress(cmd.ErrOrStderr())
+	defer progress.end()
+
+	r, err := d.run(ctx, progress)
+	if err != nil {
+		return err
+	}
+	progress.end()
+	summarize(cmd.OutOrStdout(), d, r)
+	return verdict(c, r)
+}
+
+// run is the way of a pair from its source to the export.
+func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
+	workers := d.config.workers()
+
+	pairs := ingest.Open(ctx, d.sources, ingest.Options{Limit: d.config.limit, Sample: d.config.sample, Workers: workers}, d.keep)
+	trajectories := d.annotator.Run(ctx, watch(pairs, p.read))
+	judged := filter.Run(ctx, trajectories, filter.Options{Modes: d.modes, Rules: d.rules, Workers: workers}, d.images)
+	examples := newExamples()
+	content, err := export.WriteShards(ctx, watch(judged, p.judged(d.annotator.Tally(), examples)), d.images, d.store, d.shardOptions())
+	if err != nil {
+		return r, err
+	}
+	if content.Counts.Items == 0 {
+		return r, errors.New("build: the sources hold no images: check the paths in the configuration")
+	}
+	content.Settings = d.settings()
+	if content.Configuration, err = content.Settings.Digest(); err != nil {
+		return r, err
+	}
+	r.snapshot, r.published, err = manifests.Commit(ctx, d.store, content)
+	if err != nil {
+		return r, err
+	}
+	r.calls, r.examples = d.annotator.Tally().Total(), examples.byReason
+	p.phase("exporting")
+	r.exported, err = d.export(ctx, r.snapshot)
+	return r, err
+}
+
+// keep puts the image of a pair into the store.
+func (d *dataset) keep(ctx context.Context, encoded []byte) error {
+	_, err := d.images.Put(ctx, encoded)
+	return err
+}
+
+// exported says where an export is, or why there is none.
+type exported struct {
+	at      string
+	written bool
+	m       export.Manifest
+	refused error // the layout cannot be: too few rows
+}
+
+// export writes the snapshot for the trainer. Too few rows are no error of the
+// build: the snapshot is published, and the summary says what to do.
+func (d *dataset) export(ctx context.Context, s manifests.Snapshot) (e exported, err error) {
+	to := d.config.Export.To
+	name := export.Name(s.Number, d.config.Export.Ranks, d.config.Export.Workers)
+	if strings.Contains(to, "://") {
+		e.at = strings.TrimSuffix(to, "/") + "/" + name
+		o := d.irgOptions(e.at)
+		if e.refused = tooFew(o.Check(s)); e.refused != nil {
+			return e, nil
+		}
+		dest, err := openBucket(ctx, e.at, d.config.S3)
+		if err != nil {
+			return e, err
+		}
+		e.m, e.written, err = export.WriteIRG(ctx, d.store, s, dest, o)
+		return e, err
+	}
+	e.at = filepath.Join(d.config.path(to), name)
+	o := d.irgOptions(absolute(e.at))
+	if err := o.Check(s); err != nil {
+		if e.refused = tooFew(err); e.refused != nil {
+			return e, nil
+		}
+		return e, err
+	}
+	err = export.ToFolder(ctx, e.at, func(ctx context.Context, dest blob.Store) (err error) {
+		e.m, e.written, err = export.WriteIRG(ctx, d.store, s, dest, o)
+		return err
+	})
+	if errors.Is(err, export.ErrBusy) {
+		err = &exitError{exitTryAgain, err}
+	}
+	return e, err
+}
+
+// tooFew returns err if it says that there are too few rows, else nil.
+func tooFew(err error) error {
+	var few *export.TooFewRowsError
+	if errors.As(err, &few) {
+		return few
+	}
+	return nil
+}
+
+// verdict turns what a finished build found into its exit code.
+func verdict(c Config, r result) error {
+	counts := r.snapshot.Counts
+	switch {
+	case r.calls.Failed > 0:
+		return &exitError{exitTryAgain, fmt.Errorf("%s got no answer from their model: run the same command again, it asks just those again", plural(int64(r.calls.Failed), "call"))}
+	case float64(counts.Rejected) > c.MaxRejects*float64(counts.Items):
+		return &exitError{exitRejects, fmt.Errorf("%d of %d items were rejected, more than max_rejects %v allows: see the reasons above, and `irgdata stats`", counts.Rejected, counts.Items, c.MaxRejects)}
+	case r.exported.refused != nil:
+		return fmt.Errorf("the snapshot is published and nothing was exported: %w", r.exported.refused)
+	}
+	return nil
+}

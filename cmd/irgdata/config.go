@@ -1,0 +1,363 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/filter"
+	"github.com/irgdata/irgdata/internal/config"
+	"github.com/irgdata/irgdata/modes"
+	"github.com/irgdata/irgdata/runtime/chat"
+	"github.com/irgdata/irgdata/runtime/scenes"
+)
+
+// defaultConfig is the configuration file that is used where none is named.
+const defaultConfig = "irgdata.yaml"
+
+// Config is the configuration file. docs/configuration.md describes each key.
+type Config struct {
+	Sources    []Source          `yaml:"sources"`
+	Store      string            `yaml:"store"`
+	S3         S3                `yaml:"s3"`
+	Work       string            `yaml:"work"`
+	Strategy   irgdata.Strategy  `yaml:"strategy"`
+	Modes      []string          `yaml:"modes"`
+	Seed       uint64            `yaml:"seed"`
+	Image      ImageSize         `yaml:"image"`
+	Models     map[string]Model  `yaml:"models"`
+	Roles      map[string]string `yaml:"roles"`
+	Prompts    map[string]string `yaml:"prompts"`
+	Calls      Calls             `yaml:"calls"`
+	Filter     filter.Thresholds `yaml:"filter"`
+	Shards     Shards            `yaml:"shards"`
+	Export     Export            `yaml:"export"`
+	MaxRejects float64           `yaml:"max_rejects"`
+	Workers    int               `yaml:"workers"`
+
+	// dir is where relative paths begin: the folder of the file.
+	dir string
+	// document knows the lines of the keys; nil without a file.
+	document *config.Document
+	// limit and sample come from flags alone: a preview is no configuration.
+	limit  int
+	sample float64
+}
+
+// Source is one source of pairs: exactly one of Folder, Parquet and Bundled.
+type Source struct {
+	Name    string  `yaml:"name"`
+	Folder  string  `yaml:"folder,omitempty"`
+	Parquet string  `yaml:"parquet,omitempty"`
+	Bundled string  `yaml:"bundled,omitempty"`
+	Columns Columns `yaml:"columns,omitempty"`
+	License string  `yaml:"license,omitempty"`
+}
+
+// Columns name the columns of a Parquet source; empty ones are detected.
+type Columns struct {
+	Caption string `yaml:"caption,omitempty"`
+	Image   string `yaml:"image,omitempty"`
+	License string `yaml:"license,omitempty"`
+	URL     string `yaml:"url,omitempty"`
+}
+
+// S3 says how buckets are reached.
+type S3 struct {
+	Endpoint  string `yaml:"endpoint"`
+	Region    string `yaml:"region"`
+	PathStyle bool   `yaml:"path_style"`
+}
+
+// ImageSize is that of painted images, in pixels.
+type ImageSize struct {
+	Width  int `yaml:"width"`
+	Height int `yaml:"height"`
+}
+
+// Model is a model or the server that runs it.
+type Model struct {
+	Kind     string          `yaml:"kind"`
+	URL      string          `yaml:"url,omitempty"`
+	Model    string          `yaml:"model,omitempty"`
+	Revision string          `yaml:"revision,omitempty"`
+	KeyEnv   string          `yaml:"key_env,omitempty"`
+	Timeout  config.Duration `yaml:"timeout,omitempty"`
+	Parallel int             `yaml:"parallel,omitempty"`
+}
+
+// The kinds of model.
+const (
+	kindScenes = "scenes"
+	kindOpenAI = string(chat.OpenAI)
+	kindOmni   = string(chat.Omni)
+)
+
+// Calls says how models are called.
+type Calls struct {
+	Workers  int             `yaml:"workers"`
+	Window   int             `yaml:"window"`
+	Attempts int             `yaml:"attempts"`
+	Pause    config.Duration `yaml:"pause"`
+	Share    config.Duration `yaml:"share"`
+}
+
+// Shards shapes a snapshot's shards.
+type Shards struct {
+	Size         config.Size `yaml:"size"`
+	RowGroup     config.Size `yaml:"row_group"`
+	RowGroupRows int         `yaml:"row_group_rows"`
+}
+
+// Export says where the trainer's form goes, and for how many readers.
+type Export struct {
+	To      string `yaml:"to"`
+	Ranks   int    `yaml:"ranks"`
+	Workers int    `yaml:"workers"`
+}
+
+// newConfig returns the configuration of keys that a file leaves out.
+func newConfig() Config {
+	return Config{
+		Store:    "irgl-out/store",
+		Work:     "irgl-out/work",
+		Strategy: irgdata.Distill,
+		Seed:     1,
+		Image:    ImageSize{Width: 256, Height: 256},
+		Calls: Calls{
+			Workers: 8, Window: 64, Attempts: 5,
+			Pause: config.Duration(time.Second), Share: config.Duration(30 * time.Second),
+		},
+		Filter:     filter.DefaultThresholds(),
+		Shards:     Shards{Size: 500e6, RowGroup: 32 << 20, RowGroupRows: 100},
+		Export:     Export{To: "irgl-out/export", Ranks: 8, Workers: 8},
+		MaxRejects: 0.5,
+	}
+}
+
+// loadConfig reads the named file, or the default one where there is one, or
+// configures a run over the bundled sample.
+func loadConfig(file string) (Config, error) {
+	c := newConfig()
+	named := file != ""
+	if !named {
+		file = defaultConfig
+	}
+	text, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !named:
+		c.Sources = []Source{{Name: "sample", Bundled: "sample", License: "CC0-1.0"}}
+		c.dir = "."
+		return c.complete()
+	case errors.Is(err, fs.ErrNotExist):
+		return c, usagef("there is no configuration file %s: write one with `irgdata config init %s`", file, file)
+	case err != nil:
+		return c, usagef("read configuration: %v", err)
+	}
+	if c.document, err = config.Decode(file, text, &c); err != nil {
+		return c, usage(err)
+	}
+	c.dir = filepath.Dir(file)
+	return c.complete()
+}
+
+// complete fills in what depends on other keys, and checks all of them.
+func (c Config) complete() (Config, error) {
+	if len(c.Models) == 0 {
+		c.Models = map[string]Model{scenes.Name: {Kind: kindScenes}}
+	}
+	if len(c.Models) == 1 {
+		for name := range c.Models {
+			roles := map[string]string{}
+			for _, role := range modes.Roles() {
+				roles[string(role)] = name
+			}
+			maps.Copy(roles, c.Roles)
+			c.Roles = roles
+		}
+	}
+	for i := range c.Sources {
+		if c.Sources[i].Name == "" {
+			c.Sources[i].Name = c.Sources[i].defaultName()
+		}
+	}
+	return c, c.validate()
+}
+
+// defaultName is the last part of the source's path.
+func (s Source) defaultName() string {
+	if s.Bundled != "" {
+		return s.Bundled
+	}
+	path := s.Folder + s.Parquet // one of them
+	if s.Parquet != "" {
+		path = strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+	}
+	return filepath.Base(path)
+}
+
+// validate reports the first mistake, at its line of the file.
+func (c Config) validate() error {
+	wrong := func(path, format string, args ...any) error {
+		return usage(c.document.Errorf(path, format, args...))
+	}
+	if len(c.Sources) == 0 {
+		return wrong("sources", "no source is configured: list a folder of captioned images (`- folder: ./photos`) or Parquet files (`- parquet: ./data/*.parquet`)")
+	}
+	names := map[string]int{}
+	for i, s := range c.Sources {
+		path := fmt.Sprintf("sources[%d]", i)
+		kinds := 0
+		for _, value := range []string{s.Folder, s.Parquet, s.Bundled} {
+			if value != "" {
+				kinds++
+			}
+		}
+		if kinds != 1 {
+			return wrong(path, "want exactly one of `folder`, `parquet` and `bundled`, got %d", kinds)
+		}
+		if s.Bundled != "" && s.Bundled != "sample" {
+			return wrong(path+".bundled", "%q is unknown: want \"sample\"", s.Bundled)
+		}
+		if s.Parquet == "" && s.Columns != (Columns{}) {
+			return wrong(path+".columns", "columns belong to a `parquet` source")
+		}
+		if j, taken := names[s.Name]; taken {
+			return wrong(path, "the name %q is that of sources[%d] already: give each source a `name` of its own", s.Name, j)
+		}
+		names[s.Name] = i
+	}
+	if c.Store == "" {
+		return wrong("store", "is empty: want a folder or s3://bucket/prefix")
+	}
+	if c.Work == "" || strings.Contains(c.Work, "://") {
+		return wrong("work", "is %q: want a local folder", c.Work)
+	}
+	if c.Strategy != irgdata.Distill && c.Strategy != irgdata.Self {
+		return wrong("strategy", "is %q: want %q or %q", c.Strategy, irgdata.Distill, irgdata.Self)
+	}
+	for i, name := range c.Modes {
+		if !slices.Contains(modes.Names(), name) {
+			return wrong(fmt.Sprintf("modes[%d]", i), "mode %q is unknown: want one of %s", name, strings.Join(modes.Names(), ", "))
+		}
+		if slices.Contains(c.Modes[:i], name) {
+			return wrong(fmt.Sprintf("modes[%d]", i), "mode %q is listed twice", name)
+		}
+	}
+	for _, side := range []struct {
+		key   string
+		value int
+	}{{"width", c.Image.Width}, {"height", c.Image.Height}} {
+		if side.value < 64 || side.value > 4096 || side.value%16 != 0 {
+			return wrong("image."+side.key, "is %d: want a multiple of 16 between 64 and 4096, the stride of BAGEL's image tokens", side.value)
+		}
+	}
+	if err := c.validateModels(wrong); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Prompts)) {
+		if known := modes.DefaultPrompts().Names(); !slices.Contains(known, name) {
+			return wrong("prompts."+name, "template %q is unknown: want one of %s", name, strings.Join(known, ", "))
+		}
+	}
+	for _, number := range []struct {
+		path        string
+		value, most int64
+	}{
+		{"calls.workers", int64(c.Calls.Workers), 4096},
+		{"calls.window", int64(c.Calls.Window), 1 << 20},
+		{"calls.attempts", int64(c.Calls.Attempts), 100},
+		{"calls.pause", int64(c.Calls.Pause), int64(time.Hour)},
+		{"calls.share", int64(c.Calls.Share), int64(24 * time.Hour)},
+		{"shards.size", c.Shards.Size.Int64(), 1 << 40},
+		{"shards.row_group", c.Shards.RowGroup.Int64(), 1 << 30},
+		{"shards.row_group_rows", int64(c.Shards.RowGroupRows), 1 << 20},
+		{"export.ranks", int64(c.Export.Ranks), 1 << 16},
+		{"export.workers", int64(c.Export.Workers), 1 << 10},
+	} {
+		if number.value < 1 || number.value > number.most {
+			return wrong(number.path, "is out of range: want 1 to %s", showLimit(number.path, number.most))
+		}
+	}
+	if key, err := c.Filter.Validate(); err != nil {
+		return wrong("filter."+key, "%v", err)
+	}
+	if !(c.MaxRejects >= 0 && c.MaxRejects <= 1) {
+		return wrong("max_rejects", "is %v: want a part of all items between 0 and 1", c.MaxRejects)
+	}
+	if c.Workers < 0 || c.Workers > 1024 {
+		return wrong("workers", "is %d: want 0 (as many as there are processors) to 1024", c.Workers)
+	}
+	return nil
+}
+
+// showLimit writes the largest value of a key as a user would.
+func showLimit(path string, most int64) string {
+	switch path {
+	case "calls.pause", "calls.share":
+		return time.Duration(most).String()
+	}
+	return fmt.Sprint(most)
+}
+
+func (c Config) validateModels(wrong func(path, format string, args ...any) error) error {
+	for _, name := range slices.Sorted(maps.Keys(c.Models)) {
+		m, path := c.Models[name], "models."+name
+		switch m.Kind {
+		case kindScenes:
+			if m != (Model{Kind: kindScenes}) {
+				return wrong(path, "the model in the box has no other settings than its kind")
+			}
+		case kindOpenAI, kindOmni:
+			if err := c.chatOptions(name).Validate(); err != nil {
+				return wrong(path, "%v", err)
+			}
+		case "":
+			return wrong(path+".kind", "is missing: want %s, %s or %s", kindScenes, kindOpenAI, kindOmni)
+		default:
+			return wrong(path+".kind", "is %q: want %s (the model in the box), %s (a VLM behind an OpenAI-compatible server) or %s (BAGEL or IRG on vLLM-Omni)", m.Kind, kindScenes, kindOpenAI, kindOmni)
+		}
+	}
+	for _, role := range slices.Sorted(maps.Keys(c.Roles)) {
+		if !slices.Contains(modes.Roles(), modes.Role(role)) {
+			return wrong("roles."+role, "role %q is unknown: want one of %v", role, modes.Roles())
+		}
+		if _, ok := c.Models[c.Roles[role]]; !ok {
+			return wrong("roles."+role, "there is no model %q: want one of %s", c.Roles[role], strings.Join(slices.Sorted(maps.Keys(c.Models)), ", "))
+		}
+	}
+	wanted, err := modes.Select(c.Modes)
+	if err != nil {
+		return wrong("modes", "%v", err)
+	}
+	for _, step := range modes.StepsFor(c.Strategy, wanted) {
+		if c.Roles[string(step.Role)] == "" {
+			return wrong("roles", "role %s has no model, and step %s needs one: bind it to one of %s", step.Role, step.Name, strings.Join(slices.Sorted(maps.Keys(c.Models)), ", "))
+		}
+	}
+	return nil
+}
+
+// chatOptions are the options of a model that a server runs.
+func (c Config) chatOptions(name string) chat.Options {
+	m := c.Models[name]
+	return chat.Options{
+		Name: name, Revision: m.Revision, URL: m.URL, Model: m.Model, Flavor: chat.Flavor(m.Kind),
+		KeyEnv: m.KeyEnv, Timeout: time.Duration(m.Timeout), Parallel: m.Parallel,
+	}
+}
+
+// path makes a path of the configuration one of this process.
+func (c Config) path(p string) string {
+	if filepath.IsAbs(p) {
+		return filepath.Clean(p)
+	}
+	return filepath.Join(c.dir, p)
+}

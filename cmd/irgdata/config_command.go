@@ -1,0 +1,106 @@
+package main
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/irgdata/irgdata/internal/config"
+)
+
+// initialConfig is what `config init` writes: every key with its default.
+//
+//go:embed init.yaml
+var initialConfig string
+
+func configCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Write, check or show a configuration",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("%q is no command: want init, check or show", args[0])
+			}
+			return nil
+		},
+		Run: func(cmd *cobra.Command, _ []string) { _ = cmd.Help() },
+	}
+	file := func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usagef("%s takes one file, got %d", cmd.CommandPath(), len(args))
+		}
+		return nil
+	}
+	cmd.AddCommand(
+		&cobra.Command{
+			Use: "init [FILE]", Short: "Write a commented configuration to start from (" + defaultConfig + ")", Args: file,
+			RunE: func(cmd *cobra.Command, args []string) error { return initConfig(cmd, argument(args, defaultConfig)) },
+		},
+		&cobra.Command{
+			Use: "check [FILE]", Short: "Say whether a configuration is right", Args: file,
+			RunE: func(cmd *cobra.Command, args []string) error { return checkConfig(cmd, argument(args, "")) },
+		},
+		&cobra.Command{
+			Use: "show [FILE]", Short: "Print the configuration with every default filled in", Args: file,
+			RunE: func(cmd *cobra.Command, args []string) error { return showConfig(cmd, argument(args, "")) },
+		},
+	)
+	return cmd
+}
+
+func argument(args []string, otherwise string) string {
+	if len(args) > 0 {
+		return args[0]
+	}
+	return otherwise
+}
+
+func initConfig(cmd *cobra.Command, file string) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return usagef("%s is there already: name another file", file)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(initialConfig)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "Wrote %s. Set its sources and models, then `irgdata config check` and `irgdata plan`.\n", file)
+	return nil
+}
+
+// checkConfig also opens what the configuration names on this machine.
+func checkConfig(cmd *cobra.Command, file string) error {
+	c, err := loadConfig(file)
+	if err != nil {
+		return err
+	}
+	if _, err := c.prompts(); err != nil {
+		return err
+	}
+	if _, err := c.sources(); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "The configuration is right: %s, %s, store %s.\n",
+		plural(int64(len(c.Sources)), "source"), plural(int64(len(c.Models)), "model"), c.Store)
+	return nil
+}
+
+func showConfig(cmd *cobra.Command, file string) error {
+	c, err := loadConfig(file)
+	if err != nil {
+		return err
+	}
+	text, err := config.Marshal(c)
+	if err != nil {
+		return err
+	}
+	_, err = cmd.OutOrStdout().Write(text)
+	return err
+}

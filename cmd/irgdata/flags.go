@@ -1,0 +1,129 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/irgdata/irgdata"
+)
+
+// flags are those that several commands share. A flag that was given overrides
+// the configuration file.
+type flags struct {
+	config   string
+	store    string
+	work     string
+	strategy string
+	modes    []string
+	seed     uint64
+	workers  int
+	to       string
+	ranks    int
+	loaders  int
+	limit    int
+	sample   string
+}
+
+func (f *flags) addStore(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&f.config, "config", "c", "", "configuration file (default "+defaultConfig+" in this folder, if there is one)")
+	cmd.Flags().StringVar(&f.store, "store", "", "where snapshots go: a folder or s3://bucket/prefix")
+	cmd.Flags().StringVar(&f.work, "work", "", "local folder for the ledger and temporary files")
+	cmd.Flags().IntVar(&f.workers, "jobs", 0, "images and rows worked on at one time (default: as many as there are processors)")
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml") // fails for unknown flags alone
+}
+
+func (f *flags) addBuild(cmd *cobra.Command) {
+	f.addStore(cmd)
+	cmd.Flags().StringVar(&f.strategy, "strategy", "", "where improved images come from: distill or self")
+	cmd.Flags().StringSliceVar(&f.modes, "modes", nil, "learning modes, comma-separated (default: all six)")
+	cmd.Flags().Uint64Var(&f.seed, "seed", 0, "seed of the run")
+	cmd.Flags().IntVar(&f.limit, "limit", 0, "preview: read at most this many items")
+	cmd.Flags().StringVar(&f.sample, "sample", "", "preview: read this part of the items, drawn evenly (1% or 0.01)")
+}
+
+func (f *flags) addExport(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.to, "to", "", "where exports go: a folder or s3://bucket/prefix")
+	cmd.Flags().IntVar(&f.ranks, "ranks", 0, "training processes (GPUs) that will read the export")
+	cmd.Flags().IntVar(&f.loaders, "workers", 0, "data loader workers of each")
+}
+
+// load reads the configuration and puts the given flags over it. Paths of
+// flags are those of this process, not of the file.
+func (f *flags) load(cmd *cobra.Command) (Config, error) {
+	c, err := loadConfig(f.config)
+	if err != nil {
+		return c, err
+	}
+	given := cmd.Flags().Changed
+	if given("store") {
+		c.Store = f.here(f.store, &c)
+	}
+	if given("work") {
+		c.Work = f.here(f.work, &c)
+	}
+	if given("to") {
+		c.Export.To = f.here(f.to, &c)
+	}
+	if given("strategy") {
+		c.Strategy = irgdata.Strategy(f.strategy)
+	}
+	if given("modes") {
+		c.Modes = f.modes
+	}
+	if given("seed") {
+		c.Seed = f.seed
+	}
+	if given("jobs") {
+		c.Workers = f.workers
+	}
+	if given("ranks") {
+		c.Export.Ranks = f.ranks
+	}
+	if given("workers") {
+		c.Export.Workers = f.loaders
+	}
+	if given("limit") {
+		if f.limit < 1 {
+			return c, usagef("--limit %d: want a number of items, at least 1", f.limit)
+		}
+		c.limit = f.limit
+	}
+	if given("sample") {
+		if c.sample, err = parsePart(f.sample); err != nil {
+			return c, err
+		}
+	}
+	if c.preview() && c.Export.Ranks == newConfig().Export.Ranks && !given("ranks") && !given("workers") {
+		c.Export.Ranks, c.Export.Workers = 1, 1 // a few rows do for one reader
+	}
+	// The flags' values have no line in the file.
+	c.document = nil
+	return c, c.validate()
+}
+
+// preview reports whether only a part of the items is read.
+func (c Config) preview() bool { return c.limit > 0 || c.sample > 0 }
+
+// here makes a path of the command line absolute where the configuration's
+// paths begin elsewhere.
+func (f *flags) here(path string, c *Config) string {
+	if strings.Contains(path, "://") || c.dir == "." {
+		return path
+	}
+	return absolute(path)
+}
+
+// parsePart reads "1%" or "0.01".
+func parsePart(text string) (float64, error) {
+	number, percent := strings.CutSuffix(strings.TrimSpace(text), "%")
+	part, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if percent {
+		part /= 100
+	}
+	if err != nil || !(part > 0 && part <= 1) {
+		return 0, usagef("--sample %q: want a part of the items such as 1%% or 0.01", text)
+	}
+	return part, nil
+}

@@ -1,0 +1,115 @@
+// Command irgdata builds IRGL-300K: training data for models that think,
+// draw, look at what they drew, and draw better.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2   // the command line or the configuration is wrong
+	exitRejects     = 3   // finished, with more rejects than configured
+	exitTryAgain    = 75  // the same command may do more later (EX_TEMPFAIL)
+	exitInterrupted = 130 // by Ctrl-C or SIGTERM
+)
+
+// exitError carries an exit code other than exitFailed.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+// usage marks a mistake of the user.
+func usage(err error) error { return &exitError{exitUsage, err} }
+
+func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, args...)) }
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run executes a command line and returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// The first signal ends the run in order, the second one at once.
+	defer context.AfterFunc(ctx, stop)()
+
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	code := exitCode(ctx, err)
+	switch {
+	case code == exitInterrupted:
+		fmt.Fprintln(stderr, "irgdata: interrupted: what was paid for is kept, the same command goes on from here")
+	case err != nil:
+		fmt.Fprintf(stderr, "irgdata: %v\n", err)
+	}
+	return code
+}
+
+func exitCode(ctx context.Context, err error) int {
+	var exit *exitError
+	switch {
+	case err == nil:
+		return exitDone
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.As(err, &exit):
+		return exit.code
+	}
+	return exitFailed
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "irgdata",
+		Short: "Build training data for models that think, draw, look, and draw better",
+		Long: `irgdata builds IRGL-300K, the dataset of "Interleaving Reasoning for Better
+Text-to-Image Generation" (arXiv 2509.06945): it reads text-image pairs, lets
+models write the thinking and reflection of each of the six learning modes,
+filters them, and publishes snapshots and the trainer's Parquet.
+
+    irgdata build        with nothing configured: a first dataset in ./irgl-out
+    irgdata config init  a configuration to start from`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("%q is no command: see `irgdata help`", args[0])
+			}
+			return nil
+		},
+		Run: func(cmd *cobra.Command, _ []string) { _ = cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%v: see `%s --help`", err, cmd.CommandPath())
+	})
+	root.AddCommand(buildCommand(), planCommand(), statsCommand(), verifyCommand(), exportCommand(),
+		modesCommand(), samplesCommand(), configCommand(), versionCommand())
+	return root
+}
+
+// noArgs and exactArgs are cobra's, as mistakes of the user.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s takes no arguments, got %q: see `%s --help`", cmd.CommandPath(), args, cmd.CommandPath())
+	}
+	return nil
+}

@@ -1,0 +1,365 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"strings"
+	"time"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/annotate"
+	"github.com/irgdata/irgdata/export"
+	"github.com/irgdata/irgdata/filter"
+	"github.com/irgdata/irgdata/ingest"
+	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/internal/images"
+	"github.com/irgdata/irgdata/manifests"
+	"github.com/irgdata/irgdata/modes"
+	"github.com/irgdata/irgdata/runtime"
+	"github.com/irgdata/irgdata/runtime/chat"
+	"github.com/irgdata/irgdata/runtime/scenes"
+)
+
+// dataset is an opened configuration: the stores, the ledger and the stages'
+// options. One goroutine uses it; it is closed once.
+type dataset struct {
+	config  Config
+	store   blob.Store
+	images  *images.Store
+	ledger  *manifests.Ledger
+	sharing *manifests.Sharing // nil when the ledger is only read
+	log     *slog.Logger
+
+	sources   []ingest.Source
+	prompts   modes.Prompts
+	modes     []modes.Mode
+	rules     []filter.Rule
+	annotator *annotate.Annotator
+	closers   []func()
+}
+
+// access says what a command needs of the dataset; each includes those before.
+type access int
+
+const (
+	store  access = iota // the store, read alone; it may not be there yet
+	ledger               // and the ledger
+	stages               // and sources and models, of which none is called
+	write                // and all of it for writing: a dataset is made if there is none
+)
+
+// openDataset opens what the configuration names. The caller closes it.
+func openDataset(ctx context.Context, c Config, a access, log *slog.Logger) (*dataset, error) {
+	d := &dataset{config: c, log: log}
+	if err := d.open(ctx, a); err != nil {
+		return nil, errors.Join(err, d.close(ctx))
+	}
+	return d, nil
+}
+
+func (d *dataset) open(ctx context.Context, a access) error {
+	var err error
+	if d.modes, err = modes.Select(d.config.Modes); err != nil {
+		return usage(err)
+	}
+	if d.prompts, err = d.config.prompts(); err != nil {
+		return err
+	}
+	d.rules = filter.Rules(d.config.Filter)
+	if err := d.openStore(ctx, a); err != nil {
+		return err
+	}
+	d.images = images.NewStore(d.store)
+	if a < ledger {
+		return nil
+	}
+	if err := d.openLedger(ctx, a); err != nil {
+		return err
+	}
+	if a < stages {
+		return nil
+	}
+	if d.sources, err = d.config.sources(); err != nil {
+		return err
+	}
+	models, err := d.models(ctx, a)
+	if err != nil {
+		return err
+	}
+	d.annotator, err = annotate.New(annotate.Options{
+		Strategy: d.config.Strategy, Modes: d.modes, Prompts: d.prompts, Seed: d.config.Seed,
+		Width: d.config.Image.Width, Height: d.config.Image.Height,
+		Workers: d.config.Calls.Workers, Window: d.config.Calls.Window,
+		Attempts: d.config.Calls.Attempts, Pause: time.Duration(d.config.Calls.Pause),
+		Models: models,
+	}, d.images, d.ledger)
+	return err
+}
+
+// close pushes the ledger's last calls and frees what open took, also when ctx
+// is done: what was paid for is kept.
+func (d *dataset) close(ctx context.Context) error {
+	var failed error
+	if d.sharing != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute)
+		defer cancel()
+		failed = d.sharing.Close(ctx)
+	}
+	if d.ledger != nil {
+		failed = errors.Join(failed, d.ledger.Close())
+	}
+	for _, c := range d.closers {
+		c()
+	}
+	return failed
+}
+
+func (d *dataset) openStore(ctx context.Context, a access) error {
+	c := d.config
+	if strings.Contains(c.Store, "://") {
+		bucket, err := openBucket(ctx, c.Store, c.S3)
+		d.store = bucket
+		return err
+	}
+	root := c.path(c.Store)
+	if a != write {
+		if _, err := os.Stat(root); errors.Is(err, fs.ErrNotExist) {
+			// Reading makes no folder: an empty store stands in for it.
+			if root, err = d.temporary(); err != nil {
+				return err
+			}
+		}
+	}
+	folder, err := blob.NewFile(root)
+	d.store = folder
+	return err
+}
+
+// openBucket opens s3://bucket/prefix.
+func openBucket(ctx context.Context, address string, o S3) (blob.Store, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "s3" || u.Host == "" {
+		return nil, usagef("store %q: want a folder or s3://bucket/prefix", address)
+	}
+	return blob.NewS3(ctx, blob.S3Options{
+		Bucket: u.Host, Prefix: strings.Trim(u.Path, "/"), Endpoint: o.Endpoint, Region: o.Region, PathStyle: o.PathStyle,
+	})
+}
+
+// temporary makes a folder that goes away with the dataset.
+func (d *dataset) temporary() (string, error) {
+	dir, err := os.MkdirTemp("", "irgdata-")
+	if err != nil {
+		return "", err
+	}
+	d.closers = append(d.closers, func() { os.RemoveAll(dir) })
+	return dir, nil
+}
+
+// openLedger opens the local ledger of this very dataset and brings it and the
+// store's segments together.
+func (d *dataset) openLedger(ctx context.Context, a access) error {
+	var id irgdata.Digest
+	var err error
+	path := ""
+	if a == write {
+		if id, err = manifests.Identify(ctx, d.store); err != nil {
+			return err
+		}
+		if swept, err := d.store.Sweep(ctx, 24*time.Hour); err != nil {
+			d.log.Warn("what interrupted runs left could not be removed", "error", err)
+		} else if swept > 0 {
+			d.log.Info("removed what interrupted runs left", "objects", swept)
+		}
+	} else {
+		id, err = manifests.Identity(ctx, d.store)
+	}
+	switch {
+	case errors.Is(err, blob.ErrNotExist): // no dataset yet, so nothing paid for
+		dir, err := d.temporary()
+		if err != nil {
+			return err
+		}
+		path = filepath.Join(dir, "ledger.sqlite")
+	case err != nil:
+		return err
+	default:
+		path = filepath.Join(d.config.path(d.config.Work), "ledger-"+id.Short()+".sqlite")
+	}
+	if d.ledger, err = manifests.OpenLedger(ctx, path); err != nil {
+		return err
+	}
+	if _, err := d.ledger.Pull(ctx, d.store); err != nil {
+		return err
+	}
+	if a == write {
+		d.sharing = d.ledger.Share(ctx, d.store, time.Duration(d.config.Calls.Share), d.log)
+	}
+	return nil
+}
+
+// models opens the models that the wanted steps need, each once.
+func (d *dataset) models(ctx context.Context, a access) (map[modes.Role]runtime.Model, error) {
+	byName := map[string]runtime.Model{}
+	byRole := map[modes.Role]runtime.Model{}
+	for _, step := range modes.StepsFor(d.config.Strategy, d.modes) {
+		name := d.config.Roles[string(step.Role)]
+		if byName[name] == nil {
+			model, err := d.model(ctx, name, a)
+			if err != nil {
+				return nil, err
+			}
+			byName[name] = model
+		}
+		byRole[step.Role] = byName[name]
+	}
+	return byRole, nil
+}
+
+func (d *dataset) model(ctx context.Context, name string, a access) (runtime.Model, error) {
+	if d.config.Models[name].Kind == kindScenes {
+		return scenes.New(), nil
+	}
+	client, err := chat.New(d.config.chatOptions(name))
+	if err != nil {
+		return nil, usage(err)
+	}
+	d.closers = append(d.closers, client.Close)
+	if a == write {
+		if err := client.Check(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return client, nil
+}
+
+// prompts are the embedded templates with those of the configuration over
+// them.
+func (c Config) prompts() (modes.Prompts, error) {
+	prompts := modes.DefaultPrompts()
+	for _, name := range prompts.Names() {
+		file := c.Prompts[name]
+		if file == "" {
+			continue
+		}
+		text, err := os.ReadFile(c.path(file))
+		if err == nil {
+			prompts, err = prompts.With(name, string(text))
+		}
+		if err != nil {
+			return prompts, usage(c.document.Errorf("prompts."+name, "%v", err))
+		}
+	}
+	return prompts, nil
+}
+
+func (c Config) sources() ([]ingest.Source, error) {
+	var sources []ingest.Source
+	for i, s := range c.Sources {
+		source, err := c.source(s)
+		if err != nil {
+			return nil, usage(c.document.Errorf(fmt.Sprintf("sources[%d]", i), "%v", err))
+		}
+		sources = append(sources, source)
+	}
+	return sources, nil
+}
+
+func (c Config) source(s Source) (ingest.Source, error) {
+	switch {
+	case s.Bundled != "":
+		return ingest.WithLicense(ingest.NewFolder(s.Name, scenes.SampleFS()), s.License), nil
+	case s.Folder != "":
+		dir := c.path(s.Folder)
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return nil, fmt.Errorf("there is no folder %s: mend the path, which begins at the configuration file", dir)
+		}
+		return ingest.WithLicense(ingest.NewFolder(s.Name, os.DirFS(dir)), s.License), nil
+	}
+	dir, pattern := filepath.Split(c.path(s.Parquet))
+	if dir == "" {
+		dir = "."
+	}
+	if strings.ContainsAny(dir, "*?[") {
+		return nil, fmt.Errorf("parquet %q: wildcards can stand in the file's name alone", s.Parquet)
+	}
+	return ingest.WithLicense(ingest.NewParquet(s.Name, os.DirFS(dir), ingest.ParquetOptions{
+		Files: []string{pattern}, Caption: s.Columns.Caption, Image: s.Columns.Image, License: s.Columns.License, URL: s.Columns.URL,
+	}), s.License), nil
+}
+
+// workers is the number of goroutines for work on this machine's processors.
+func (c Config) workers() int {
+	if c.Workers > 0 {
+		return c.Workers
+	}
+	return goruntime.GOMAXPROCS(0)
+}
+
+// settings are those that a snapshot's manifest records.
+func (d *dataset) settings() manifests.Settings {
+	c := d.config
+	s := manifests.Settings{
+		Strategy: c.Strategy, Seed: c.Seed, Width: c.Image.Width, Height: c.Image.Height,
+		Limit: c.limit, Sample: c.sample, Models: d.annotator.Bindings(), Steps: d.annotator.StepNames(),
+	}
+	for _, m := range d.modes {
+		s.Modes = append(s.Modes, m.Name)
+	}
+	for _, source := range c.Sources {
+		s.Sources = append(s.Sources, manifests.SourceName{Name: source.Name, License: source.License})
+	}
+	for _, name := range d.prompts.Names() {
+		t := d.prompts.Get(name)
+		s.Templates = append(s.Templates, manifests.TemplateName{Name: name, Version: t.Version, Digest: t.Digest()})
+	}
+	for _, rule := range d.rules {
+		s.Rules = append(s.Rules, manifests.RuleSetting{Rule: rule.ID(), Threshold: rule.Threshold})
+	}
+	return s
+}
+
+// shardOptions and irgOptions are those of package export.
+func (d *dataset) shardOptions() export.ShardOptions {
+	s := d.config.Shards
+	return export.ShardOptions{
+		Modes: d.modes, Bytes: s.Size.Int64(), RowGroupBytes: s.RowGroup.Int64(), RowGroupRows: s.RowGroupRows,
+		Workers: d.config.workers(), Work: d.config.path(d.config.Work),
+	}
+}
+
+func (d *dataset) irgOptions(root string) export.IRGOptions {
+	return export.IRGOptions{
+		Ranks: d.config.Export.Ranks, Workers: d.config.Export.Workers, Prompts: d.prompts, Root: root,
+		Work: d.config.path(d.config.Work), Renderers: d.config.workers(),
+	}
+}
+
+// absolute is the path as other programs need it.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// newLog writes warnings for people.
+func newLog(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
+		Level: slog.LevelWarn,
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/irgdata/irgdata/ingest"
+	"github.com/irgdata/irgdata/manifests"
+)
+
+func planCommand() *cobra.Command {
+	var f flags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Say what build would do: the calls of each step and model, and what is reused",
+		Long: `Reads the pairs and the ledger, and says which model calls a build would make
+and which it would reuse. It calls no model and writes nothing to the store.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			c, err := f.load(cmd)
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			d, err := openDataset(ctx, c, stages, newLog(cmd.ErrOrStderr()))
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, d.close(ctx)) }()
+			plan, err := d.plan(ctx)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), plan)
+			}
+			printPlan(cmd.OutOrStdout(), plan)
+			return nil
+		},
+	}
+	f.addBuild(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// plan goes the way of a build up to the calls, and leaves no trace.
+func (d *dataset) plan(ctx context.Context) (manifests.Plan, error) {
+	nothing := func(context.Context, []byte) error { return nil }
+	pairs := ingest.Open(ctx, d.sources, ingest.Options{Limit: d.config.limit, Sample: d.config.sample, Workers: d.config.workers()}, nothing)
+	return d.annotator.Plan(ctx, pairs)
+}
+
+func printPlan(w io.Writer, plan manifests.Plan) {
+	fmt.Fprintf(w, "%s to annotate (%s of images), %s rejected at ingest\n\n", plural(plan.Pairs, "pair"), humanize.Bytes(uint64(plan.Bytes)), humanize.Comma(plan.Rejected))
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "  step\tmodel\tto make\treused\timages in the ledger\ttime at the mean so far\n")
+	for _, c := range plan.Calls {
+		painted, seconds := "", "unknown"
+		if c.Images {
+			painted = humanize.Bytes(uint64(c.PaintedBytes))
+		}
+		if c.Make == 0 {
+			seconds = "–"
+		} else if c.Seconds > 0 {
+			seconds = duration(c.Seconds * float64(c.Make))
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\n", c.Step, c.Model, humanize.Comma(c.Make), humanize.Comma(c.Reuse), painted, seconds)
+	}
+	t.Flush()
+	if plan.Make() == 0 {
+		fmt.Fprintf(w, "\nA build would make no model call.\n")
+	} else {
+		fmt.Fprintf(w, "\nA build would make up to %s and reuse %s.\n", plural(plan.Make(), "model call"), humanize.Comma(plan.Reuse()))
+	}
+}
+
+// duration writes model time for people.
+func duration(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < 10*time.Hour:
+		return d.Round(time.Second).String()
+	}
+	return humanize.Comma(int64(d.Hours())) + " h"
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/irgdata/irgdata/manifests"
+	"github.com/irgdata/irgdata/modes"
+)
+
+// stats is what the command prints.
+type stats struct {
+	Snapshot manifests.Snapshot   `json:"snapshot"`
+	Costs    []manifests.StepCost `json:"costs"`
+	Modes    []modeCost           `json:"mode_costs"`
+}
+
+// modeCost is what the calls cost that a mode's rows rest on. Modes share
+// calls, so the costs of all modes do not add up to that of the dataset.
+type modeCost struct {
+	Mode    string  `json:"mode"`
+	Calls   int     `json:"calls"`
+	Seconds float64 `json:"seconds"`
+}
+
+func statsCommand() *cobra.Command {
+	var f flags
+	var number int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "stats",
+		Short: "Show what a snapshot holds, what was rejected, and what the calls cost",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			c, err := f.load(cmd)
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			d, err := openDataset(ctx, c, ledger, newLog(cmd.ErrOrStderr()))
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, d.close(ctx)) }()
+			s, err := d.stats(ctx, number)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), s)
+			}
+			s.print(cmd.OutOrStdout())
+			return nil
+		},
+	}
+	f.addStore(cmd)
+	cmd.Flags().IntVar(&number, "snapshot", 0, "number of the snapshot (default: the newest)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// snapshot loads the numbered snapshot, the newest for 0.
+func (d *dataset) snapshot(ctx context.Context, number int) (manifests.Snapshot, error) {
+	switch {
+	case number < 0:
+		return manifests.Snapshot{}, usagef("--snapshot %d: want the number of a snapshot, from 1", number)
+	case number == 0:
+		return manifests.Latest(ctx, d.store)
+	}
+	return manifests.Load(ctx, d.store, number)
+}
+
+func (d *dataset) stats(ctx context.Context, number int) (s stats, err error) {
+	if s.Snapshot, err = d.snapshot(ctx, number); err != nil {
+		return s, err
+	}
+	if s.Costs, err = d.ledger.Costs(ctx); err != nil {
+		return s, err
+	}
+	wanted, err := modes.Select(s.Snapshot.Settings.Modes)
+	if err != nil {
+		return s, err
+	}
+	for _, m := range wanted {
+		cost := modeCost{Mode: m.Name}
+		for _, step := range modes.StepsFor(s.Snapshot.Settings.Strategy, []modes.Mode{m}) {
+			for _, c := range s.Costs {
+				if c.Step == step.ID() {
+					cost.Calls += c.Calls
+					cost.Seconds += c.Seconds
+				}
+			}
+		}
+		s.Modes = append(s.Modes, cost)
+	}
+	return s, nil
+}
+
+func (s stats) print(w io.Writer) {
+	snap := s.Snapshot
+	c := snap.Counts
+	fmt.Fprintf(w, "Snapshot %d, strategy %s\n\n", snap.Number, snap.Settings.Strategy)
+	fmt.Fprintf(w, "  %s in → %s, %s rejected\n\n", plural(c.Items, "item"), plural(c.Trajectories, "trajectory"), humanize.Comma(c.Rejected))
+	modeTable(w, c)
+	reasonTable(w, c, nil)
+
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "  calls in the ledger\tmodel\tcalls\tfailed\tattempts\tmodel time\ttokens in\tout\n")
+	for _, cost := range s.Costs {
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cost.Step, cost.Model, humanize.Comma(int64(cost.Calls)), dash(int64(cost.Failed)),
+			humanize.Comma(int64(cost.Attempts)), duration(cost.Seconds), dash(int64(cost.TokensIn)), dash(int64(cost.TokensOut)))
+	}
+	t.Flush()
+	fmt.Fprintln(w)
+
+	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "  calls that a mode rests on\tcalls\tmodel time\n")
+	for _, m := range s.Modes {
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", m.Mode, humanize.Comma(int64(m.Calls)), duration(m.Seconds))
+	}
+	t.Flush()
+	fmt.Fprintln(w, "\n  Modes share calls. The ledger holds the calls of all snapshots of this store.")
+}
