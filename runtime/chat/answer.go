@@ -3,113 +3,197 @@ package chat
 import (
 	"encoding/base64"
 	"encoding/json"
+	"net/http"
 	"strings"
 
 	"github.com/irgdata/irgdata/internal/images"
 	"github.com/irgdata/irgdata/runtime"
 )
 
-// chatReply is the body of an answer.
-type chatReply struct {
-	Choices []struct {
-		Message struct {
-			Content json.RawMessage `json:"content"` // a string or a list of parts
-			Refusal string          `json:"refusal"`
-		} `json:"message"`
-		FinishReason string `json:"finish_reason"`
-	} `json:"choices"`
-	Usage struct {
-		PromptTokens     int `json:"prompt_tokens"`
-		CompletionTokens int `json:"completion_tokens"`
-	} `json:"usage"`
-	Error json.RawMessage `json:"error"`
+// completion is what is read of an answer.
+type completion struct {
+	Choices []choice        `json:"choices"`
+	Error   json.RawMessage `json:"error"`
+	Usage   json.RawMessage `json:"usage"`
 }
 
-// parts are the texts and images of a message's content.
-func parts(content json.RawMessage) (texts, images []string) {
-	var text string
-	if json.Unmarshal(content, &text) == nil {
-		return []string{text}, nil
-	}
-	var list []chatPart
-	if json.Unmarshal(content, &list) != nil {
-		return nil, nil
-	}
-	for _, p := range list {
-		if p.ImageURL != nil {
-			images = append(images, p.ImageURL.URL)
-		} else if p.Text != "" {
-			texts = append(texts, p.Text)
-		}
-	}
-	return texts, images
+type choice struct {
+	Message struct {
+		Content content `json:"content"`
+		Refusal string  `json:"refusal"`
+	} `json:"message"`
+	FinishReason string `json:"finish_reason"`
 }
 
-// answer reads the reply to r.
-func (c *Client) answer(r runtime.Request, body []byte) (runtime.Answer, error) {
-	var reply chatReply
-	if err := json.Unmarshal(body, &reply); err != nil {
-		// A body that broke off, or a proxy's page: nothing that the model
-		// said, so the call can be made again.
-		return runtime.Answer{}, c.fail(runtime.Transient, err, "the answer is no JSON")
-	}
-	if len(reply.Choices) == 0 {
-		if len(reply.Error) > 0 {
-			return runtime.Answer{}, c.fail(runtime.Transient, nil, "the server said: %s", c.redact(message(body)))
+// content is null, a text or a list of parts.
+type content []part
+
+func (c *content) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		var s string
+		if err := json.Unmarshal(b, &s); err != nil {
+			return err
 		}
-		return runtime.Answer{}, c.fail(runtime.Malformed, nil, "the answer has no choices")
+		*c = content{textPart(s)}
+		return nil
 	}
-	var texts, pictures []string
-	finish := reply.Choices[0].FinishReason
-	for _, choice := range reply.Choices { // the image may be in any of them
-		if choice.FinishReason == "content_filter" || choice.Message.Refusal != "" {
-			return runtime.Answer{}, c.fail(runtime.Refused, nil, "the model refused: %s", c.redact(message([]byte(choice.Message.Refusal))))
+	return json.Unmarshal(b, (*[]part)(c))
+}
+
+// text joins the texts of the content.
+func (c content) text() string {
+	var b strings.Builder
+	for _, p := range c {
+		b.WriteString(p.Text)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// image returns the URI of the first image, "" if there is none.
+func (c content) image() string {
+	for _, p := range c {
+		if p.Image != nil && p.Image.URL != "" {
+			return p.Image.URL
 		}
-		t, p := parts(choice.Message.Content)
-		texts, pictures = append(texts, t...), append(pictures, p...)
 	}
-	a := runtime.Answer{Finish: finish}
-	if c.o.Flavor == OpenAI { // vLLM-Omni counts words, which cost nothing
-		a.TokensIn, a.TokensOut = reply.Usage.PromptTokens, reply.Usage.CompletionTokens
+	return ""
+}
+
+// parse reads the body of an answer with status 200.
+//
+// A body that is no JSON is transient: it was cut, or it is the page of
+// something before the server, and a kind that goes on record would blame the
+// model for good. JSON that is no chat completion is fatal: the address
+// belongs to something else.
+func (c *Client) parse(body []byte, r runtime.Request) (runtime.Answer, error) {
+	if !json.Valid(body) {
+		return runtime.Answer{}, c.fail(runtime.Transient, nil, "the answer is not JSON: %s", c.quote(string(body)))
 	}
+	var reply completion
+	if err := json.Unmarshal(body, &reply); err != nil || reply.Choices == nil {
+		if code, ok := embeddedError(reply.Error); ok {
+			return runtime.Answer{}, c.statusError(code, http.Header{}, body)
+		}
+		return runtime.Answer{}, c.fail(runtime.Fatal, err, "the answer is no chat completion, so url may be that of another service: %s", c.quote(string(body)))
+	}
+	pick, ok := reply.pick(r.Want)
+	if !ok {
+		return runtime.Answer{}, c.fail(runtime.Empty, nil, "the answer holds no choices")
+	}
+	if err := c.finished(pick, r.Want); err != nil {
+		return runtime.Answer{}, err
+	}
+	answer := runtime.Answer{Finish: pick.FinishReason}
+	if c.o.Flavor == OpenAI {
+		var usage struct {
+			In  int `json:"prompt_tokens"`
+			Out int `json:"completion_tokens"`
+		}
+		if json.Unmarshal(reply.Usage, &usage) == nil { // counts are a courtesy
+			answer.TokensIn, answer.TokensOut = usage.In, usage.Out
+		}
+	}
+	var err error
 	if r.Want == runtime.Paint {
-		return c.painted(r, a, texts, pictures)
+		answer.Image, err = c.painted(pick.Message.Content, r.Sampling)
+	} else {
+		answer.Text, err = c.written(pick.Message.Content)
 	}
-	a.Text = strings.TrimSpace(strings.Join(texts, "\n"))
-	switch {
-	case finish == "length":
-		return a, c.fail(runtime.Truncated, nil, "the text reached its limit of %d tokens", r.Sampling.MaxTokens)
-	case a.Text == "":
-		return a, c.fail(runtime.Empty, nil, "the answer holds no text")
+	if err != nil {
+		return runtime.Answer{}, err
 	}
-	return a, nil
+	return answer, nil
 }
 
-// painted decodes the one image that was asked for.
-func (c *Client) painted(r runtime.Request, a runtime.Answer, texts, pictures []string) (runtime.Answer, error) {
-	if len(pictures) == 0 {
-		// vLLM-Omni says so with status 200: "Image generation completed but no
-		// images were produced."
-		return a, c.fail(runtime.Malformed, nil, "the answer holds no image: %s", c.redact(message([]byte(strings.Join(texts, " ")))))
+// embeddedError says whether an answer with status 200 is an error in truth,
+// as gateways give it when they had to begin the answer early, and the status
+// that it should have had.
+func embeddedError(raw json.RawMessage) (status int, ok bool) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return 0, false
 	}
-	_, encoded, ok := strings.Cut(pictures[0], ";base64,")
-	if !ok || !strings.HasPrefix(pictures[0], "data:image/") {
-		return a, c.fail(runtime.Malformed, nil, "the answer's image is no data URI")
+	var e struct {
+		Code int `json:"code"`
 	}
-	picture, err := base64.StdEncoding.DecodeString(encoded)
+	if json.Unmarshal(raw, &e) == nil && e.Code >= 400 && e.Code < 600 {
+		return e.Code, true
+	}
+	return http.StatusInternalServerError, true
+}
+
+// pick returns the first choice that holds what is wanted, else the first:
+// a server of several stages may put text and image into choices of their own.
+func (r completion) pick(want runtime.Output) (choice, bool) {
+	for _, c := range r.Choices {
+		if want == runtime.Paint && c.Message.Content.image() != "" || want == runtime.Text && c.Message.Content.text() != "" {
+			return c, true
+		}
+	}
+	if len(r.Choices) == 0 {
+		return choice{}, false
+	}
+	return r.Choices[0], true
+}
+
+// finished returns an error unless the choice is known to be finished.
+func (c *Client) finished(pick choice, want runtime.Output) error {
+	if pick.Message.Refusal != "" {
+		return c.fail(runtime.Refused, nil, "the model refused: %s", c.quote(pick.Message.Refusal))
+	}
+	switch pick.FinishReason {
+	case "stop", "stop_sequence", "eos_token":
+		return nil
+	case "length", "max_tokens":
+		return c.fail(runtime.Truncated, nil, "the text hit its length limit")
+	case "content_filter":
+		return c.fail(runtime.Refused, nil, "the server's content filter held the answer back")
+	case "abort", "error":
+		return c.fail(runtime.Transient, nil, "the server gave the answer up with finish_reason %q", pick.FinishReason)
+	}
+	if want == runtime.Paint && pick.FinishReason == "" {
+		return nil // an image that decodes is whole
+	}
+	return c.fail(runtime.Malformed, nil, "finish_reason is %s, which does not say that the answer is finished", c.quote(pick.FinishReason))
+}
+
+func (c *Client) written(got content) (string, error) {
+	text := got.text()
+	switch {
+	case text != "":
+		return text, nil
+	case got.image() != "":
+		return "", c.fail(runtime.Malformed, nil, "the answer is an image, and a text was asked for")
+	}
+	return "", c.fail(runtime.Empty, nil, "the answer holds no text")
+}
+
+// painted returns the encoded image. A text in its place is malformed, such as
+// the sentence that an Omni server says with status 200 when painting failed.
+func (c *Client) painted(got content, s runtime.Sampling) ([]byte, error) {
+	uri := got.image()
+	switch text := got.text(); {
+	case uri == "" && text == "":
+		return nil, c.fail(runtime.Empty, nil, "the answer holds no image")
+	case uri == "":
+		return nil, c.fail(runtime.Malformed, nil, "the answer is a text, and an image was asked for: %s", c.quote(text))
+	}
+	head, data, ok := strings.Cut(uri, ",")
+	if !ok || !strings.HasPrefix(head, "data:") || !strings.HasSuffix(head, ";base64") {
+		return nil, c.fail(runtime.Malformed, nil, "the image is no data URI in base64: %s", c.quote(uri))
+	}
+	encoded, err := base64.StdEncoding.DecodeString(data)
 	if err != nil {
-		return a, c.fail(runtime.Malformed, err, "the answer's image is no base64")
+		return nil, c.fail(runtime.Malformed, err, "the image is not base64")
 	}
-	ref, err := images.Probe(picture)
-	if err != nil {
-		return a, c.fail(runtime.Malformed, err, "the answer's image cannot be read")
+	ref, err := images.Probe(encoded) // the size before the pixels, which it bounds
+	switch {
+	case err != nil:
+		return nil, c.fail(runtime.Malformed, err, "the answer is no image")
+	case s.Width != 0 && ref.Width != s.Width || s.Height != 0 && ref.Height != s.Height:
+		return nil, c.fail(runtime.Malformed, nil, "the image has %d×%d pixels, and %d×%d were asked for", ref.Width, ref.Height, s.Width, s.Height)
 	}
-	if _, err := images.Decode(picture); err != nil {
-		return a, c.fail(runtime.Malformed, err, "the answer's image does not decode to its end")
+	if _, err := images.Decode(encoded); err != nil {
+		return nil, c.fail(runtime.Malformed, err, "the image does not decode")
 	}
-	if w, h := r.Sampling.Width, r.Sampling.Height; w > 0 && h > 0 && (ref.Width != w || ref.Height != h) {
-		return a, c.fail(runtime.Malformed, nil, "the answer's image has %d×%d pixels, want %d×%d", ref.Width, ref.Height, w, h)
-	}
-	a.Image = picture
-	return a, nil
+	return encoded, nil
 }

@@ -1,144 +1,203 @@
 package chat
 
 import (
+	"bytes"
 	"encoding/base64"
+	"encoding/json"
+	"net/http"
 	"strings"
 
 	"github.com/irgdata/irgdata/internal/images"
 	"github.com/irgdata/irgdata/runtime"
 )
 
-// omniMaxSide is the largest side that vLLM-Omni paints, and omniStride what
-// it rounds sides down to.
-const (
-	omniMaxSide = 1024
-	omniStride  = 16
-)
-
-// segmentJoin ends one segment of BAGEL's context and begins the next: the
-// server wraps the whole text in one pair of these tokens.
-const segmentJoin = "<|im_end|><|im_start|>"
-
-// chatRequest is the body of a request. The fields after Seed are
-// vLLM-Omni's; OpenAI's servers never see them.
+// chatRequest is what both dialects share.
 type chatRequest struct {
-	Model       string        `json:"model"`
-	Messages    []chatMessage `json:"messages"`
-	Temperature *float64      `json:"temperature,omitempty"`
-	MaxTokens   int           `json:"max_tokens,omitempty"`
-	Seed        uint64        `json:"seed"`
-
-	Modalities      []string    `json:"modalities,omitempty"`
-	Width           int         `json:"width,omitempty"`
-	Height          int         `json:"height,omitempty"`
-	Steps           int         `json:"num_inference_steps,omitempty"`
-	Negative        string      `json:"negative_prompt,omitempty"`
-	CFGText         float64     `json:"cfg_text_scale,omitempty"`
-	CFGImage        float64     `json:"cfg_img_scale,omitempty"`
-	CFGInterval     *[2]float64 `json:"cfg_interval,omitempty"`
-	CFGRenorm       string      `json:"cfg_renorm_type,omitempty"`
-	Shift           float64     `json:"timestep_shift,omitempty"`
-	MaxThinkTokens  int         `json:"max_think_tokens,omitempty"`
-	DoSample        *bool       `json:"do_sample,omitempty"`
-	TextTemperature *float64    `json:"text_temperature,omitempty"`
+	Model    string    `json:"model"`
+	Messages []message `json:"messages"`
+	Seed     uint64    `json:"seed"`
 }
 
-type chatMessage struct {
-	Role    string     `json:"role"`
-	Content []chatPart `json:"content"`
+type message struct {
+	Role    string `json:"role"`
+	Content []part `json:"content"`
 }
 
-type chatPart struct {
-	Type     string    `json:"type"`
-	Text     string    `json:"text,omitempty"`
-	ImageURL *imageURL `json:"image_url,omitempty"`
+// part is a piece of a message, in requests and in answers.
+type part struct {
+	Type  string    `json:"type"`
+	Text  string    `json:"text,omitempty"`
+	Image *imageURL `json:"image_url,omitempty"`
 }
 
 type imageURL struct {
 	URL string `json:"url"`
 }
 
-func textPart(s string) chatPart { return chatPart{Type: "text", Text: s} }
+func textPart(s string) part { return part{Type: "text", Text: s} }
 
-func (c *Client) imagePart(i *runtime.Image) (chatPart, error) {
-	// vLLM-Omni drops an image that does not decode and answers without it.
-	if _, err := images.Decode(i.Bytes); err != nil {
-		return chatPart{}, c.fail(runtime.Refused, nil, "image %s of the context does not decode: %v", i.Ref.Digest.Short(), err)
-	}
-	return chatPart{Type: "image_url", ImageURL: &imageURL{"data:image/" + i.Ref.Format + ";base64," + base64.StdEncoding.EncodeToString(i.Bytes)}}, nil
+// openAIRequest limits the text by max_tokens. Its successor
+// max_completion_tokens is ignored in silence by servers that do not know it,
+// which leaves a text without a limit; a server that wants the successor says
+// so.
+type openAIRequest struct {
+	chatRequest
+	Temperature float64 `json:"temperature"`
+	MaxTokens   int     `json:"max_tokens,omitempty"`
 }
 
-// request writes r in the server's dialect, or says why it cannot be.
-func (c *Client) request(r runtime.Request) (chatRequest, error) {
-	if c.o.Flavor == Omni {
-		return c.omniRequest(r)
+// omniRequest has all fields at top level; one of writing and painting is set.
+type omniRequest struct {
+	chatRequest
+	Modalities []string `json:"modalities"`
+	// Think would put the server's own system prompt before our context.
+	Think bool `json:"think"`
+	*writing
+	*painting
+}
+
+type writing struct {
+	MaxThinkTokens  int     `json:"max_think_tokens,omitempty"` // limits the text, thinking or not
+	DoSample        bool    `json:"do_sample"`
+	TextTemperature float64 `json:"text_temperature,omitempty"`
+}
+
+type painting struct {
+	Width             int        `json:"width,omitempty"`
+	Height            int        `json:"height,omitempty"`
+	NumInferenceSteps int        `json:"num_inference_steps,omitempty"`
+	NegativePrompt    string     `json:"negative_prompt,omitempty"`
+	CFGTextScale      float64    `json:"cfg_text_scale,omitempty"`
+	CFGImgScale       float64    `json:"cfg_img_scale,omitempty"`
+	CFGInterval       [2]float64 `json:"cfg_interval,omitzero"`
+	CFGRenormType     string     `json:"cfg_renorm_type,omitempty"`
+	CFGRenormMin      float64    `json:"cfg_renorm_min"` // 0, as the official inference has it
+	TimestepShift     float64    `json:"timestep_shift,omitempty"`
+}
+
+// segmentBreak ends one segment and begins the next: the server wraps all text
+// in one <|im_start|>…<|im_end|>.
+const segmentBreak = "<|im_end|><|im_start|>"
+
+const (
+	sideStep = 16 // an Omni server cuts sides down to multiples of it
+	maxSide  = 1024
+)
+
+// encode returns the body of the request in the server's dialect.
+func (c *Client) encode(r runtime.Request) ([]byte, error) {
+	var body any
+	var err error
+	switch {
+	case r.Want != runtime.Text && r.Want != runtime.Paint:
+		return nil, c.fail(runtime.Fatal, nil, "the request wants %q: want %q or %q", r.Want, runtime.Text, runtime.Paint)
+	case c.o.Flavor == Omni:
+		body, err = c.omni(r)
+	case r.Want == runtime.Paint:
+		return nil, c.fail(runtime.Fatal, nil, "a server of flavor %s writes texts and paints no images: bind the role to a model of flavor %s", OpenAI, Omni)
+	default:
+		body, err = c.openAI(r)
 	}
-	request := chatRequest{Model: c.o.Model, Temperature: &r.Sampling.Temperature, MaxTokens: r.Sampling.MaxTokens, Seed: r.Sampling.Seed}
-	if r.Want == runtime.Paint {
-		return request, c.fail(runtime.Fatal, nil, "it writes texts alone and was asked to paint: bind the role to a model of kind %s", Omni)
+	if err != nil {
+		return nil, err
 	}
-	var parts []chatPart
-	for _, p := range r.Context {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(body); err != nil { // a number that JSON has no word for
+		return nil, c.fail(runtime.Fatal, err, "the request cannot be written as JSON")
+	}
+	return b.Bytes(), nil
+}
+
+func (c *Client) envelope(content []part, seed uint64) chatRequest {
+	return chatRequest{Model: c.o.Model, Messages: []message{{Role: "user", Content: content}}, Seed: seed}
+}
+
+func (c *Client) openAI(r runtime.Request) (openAIRequest, error) {
+	var content []part
+	for i, p := range r.Context {
 		if p.Image == nil {
-			parts = append(parts, textPart(p.Text))
+			content = append(content, textPart(p.Text))
 			continue
 		}
-		part, err := c.imagePart(p.Image)
+		img, err := c.imagePart(i, p.Image)
 		if err != nil {
-			return request, err
+			return openAIRequest{}, err
 		}
-		parts = append(parts, part)
+		content = append(content, img)
 	}
-	request.Messages = []chatMessage{{Role: "user", Content: parts}}
-	return request, nil
+	return openAIRequest{c.envelope(content, r.Sampling.Seed), r.Sampling.Temperature, r.Sampling.MaxTokens}, nil
 }
 
-// omniRequest puts the image first, as the server does anyway, and the texts
-// into one with their segments kept apart.
-func (c *Client) omniRequest(r runtime.Request) (chatRequest, error) {
+// omni puts the image first and joins the texts, as the server would.
+func (c *Client) omni(r runtime.Request) (omniRequest, error) {
+	var content []part
+	for i, p := range r.Context {
+		if p.Image == nil {
+			continue
+		}
+		if len(content) > 0 {
+			return omniRequest{}, c.fail(runtime.Fatal, nil, "a server of flavor %s looks at one image a request, and this step shows more: "+
+				"bind the annotator role to a vision-language model of flavor %s", Omni, OpenAI)
+		}
+		img, err := c.imagePart(i, p.Image)
+		if err != nil {
+			return omniRequest{}, err
+		}
+		content = append(content, img)
+	}
+	text, err := c.segments(r.Context)
+	if err != nil {
+		return omniRequest{}, err
+	}
+	if text != "" {
+		content = append(content, textPart(text))
+	}
 	s := r.Sampling
-	request := chatRequest{Model: c.o.Model, Seed: s.Seed, Negative: joinTexts(r.Negative)}
-	var parts []chatPart
-	for _, p := range r.Context {
-		if p.Image == nil {
-			continue
-		}
-		if len(parts) > 0 {
-			return request, c.fail(runtime.Fatal, nil, "vLLM-Omni takes one image in a request and this step shows two: bind the annotator role to a vision language model (kind %s)", OpenAI)
-		}
-		part, err := c.imagePart(p.Image)
-		if err != nil {
-			return request, err
-		}
-		parts = append(parts, part)
-	}
-	parts = append(parts, textPart(joinTexts(r.Context)))
-	request.Messages = []chatMessage{{Role: "user", Content: parts}}
-
+	body := omniRequest{chatRequest: c.envelope(content, s.Seed), Modalities: []string{string(r.Want)}}
 	if r.Want == runtime.Text {
-		sample := s.Temperature > 0
-		request.Modalities = []string{"text"}
-		request.MaxThinkTokens, request.DoSample, request.TextTemperature = s.MaxTokens, &sample, &s.Temperature
-		return request, nil
+		body.writing = &writing{MaxThinkTokens: s.MaxTokens, DoSample: s.Temperature > 0, TextTemperature: s.Temperature}
+		return body, nil
 	}
-	if s.Width%omniStride != 0 || s.Height%omniStride != 0 || max(s.Width, s.Height) > omniMaxSide {
-		return request, c.fail(runtime.Fatal, nil, "it was asked for %d×%d pixels: set `image` to sides that are multiples of %d and at most %d", s.Width, s.Height, omniStride, omniMaxSide)
+	for _, side := range []int{s.Width, s.Height} {
+		if side < 0 || side > maxSide || side%sideStep != 0 {
+			return omniRequest{}, c.fail(runtime.Fatal, nil, "the image size is %d×%d: a server of flavor %s paints sides that are multiples of %d up to %d pixels",
+				s.Width, s.Height, Omni, sideStep, maxSide)
+		}
 	}
-	request.Modalities = []string{"image"}
-	request.Width, request.Height, request.Steps = s.Width, s.Height, s.Steps
-	request.CFGText, request.CFGImage, request.CFGRenorm, request.Shift = s.CFGText, s.CFGImage, s.CFGRenorm, s.Shift
-	if s.CFGInterval != [2]float64{} {
-		request.CFGInterval = &s.CFGInterval
+	negative, err := c.segments(r.Negative)
+	if err != nil {
+		return omniRequest{}, err
 	}
-	return request, nil
+	body.painting = &painting{
+		Width: s.Width, Height: s.Height, NumInferenceSteps: s.Steps, NegativePrompt: negative,
+		CFGTextScale: s.CFGText, CFGImgScale: s.CFGImage, CFGInterval: s.CFGInterval, CFGRenormType: s.CFGRenorm, TimestepShift: s.Shift,
+	}
+	return body, nil
 }
 
-func joinTexts(parts []runtime.Part) string {
+// segments joins the texts of a context. The image of a negative context is
+// not among them: the server keeps the request's own.
+func (c *Client) segments(context []runtime.Part) (string, error) {
 	var texts []string
-	for _, p := range parts {
-		if p.Image == nil {
-			texts = append(texts, p.Text)
+	for i, p := range context {
+		if p.Image != nil {
+			continue
 		}
+		if strings.Contains(p.Text, "<|im_start|>") || strings.Contains(p.Text, "<|im_end|>") {
+			return "", c.fail(runtime.Refused, nil, "part %d of the context holds a control token, which would make another context of it", i+1)
+		}
+		texts = append(texts, p.Text)
 	}
-	return strings.Join(texts, segmentJoin)
+	return strings.Join(texts, segmentBreak), nil
+}
+
+// imagePart is an image as a data URI.
+func (c *Client) imagePart(i int, img *runtime.Image) (part, error) {
+	if _, err := images.Decode(img.Bytes); err != nil {
+		return part{}, c.fail(runtime.Refused, err, "part %d of the context is an image that does not decode", i+1)
+	}
+	uri := "data:" + http.DetectContentType(img.Bytes) + ";base64," + base64.StdEncoding.EncodeToString(img.Bytes)
+	return part{Type: "image_url", Image: &imageURL{URL: uri}}, nil
 }

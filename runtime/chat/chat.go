@@ -1,0 +1,179 @@
+// Package chat drives models behind OpenAI-compatible chat servers: it turns a
+// [runtime.Request] into one POST of chat/completions, and whatever comes back
+// into a finished answer or a failure whose kind is right.
+//
+// Two dialects are spoken. [OpenAI] servers (vLLM, SGLang, llama.cpp and the
+// services that follow them) write texts from texts and images. [Omni] is
+// vLLM-Omni serving BAGEL or IRG, which paints as well. Nothing is tried
+// twice here: the caller repeats what is transient.
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/irgdata/irgdata/runtime"
+)
+
+// Flavor is the dialect of a server.
+type Flavor string
+
+// The dialects.
+const (
+	OpenAI Flavor = "openai" // writes texts from texts and images
+	Omni   Flavor = "omni"   // vLLM-Omni with BAGEL or IRG: writes and paints, sees one image at most
+)
+
+// Options say where a model is served and how it is spoken to.
+type Options struct {
+	// Name and Revision are the model's identity and part of the ledger key:
+	// the revision must change when the weights or the server's settings do.
+	Name, Revision string
+	// URL is the base address, such as http://127.0.0.1:8091/v1.
+	URL string
+	// Model is the name by which the server knows the model; Name if empty.
+	Model  string
+	Flavor Flavor
+	// KeyEnv names the environment variable that holds the API key, which
+	// stands nowhere else; none if empty.
+	KeyEnv string
+	// Timeout bounds one request as a whole, without our queue; 0: 10 minutes.
+	Timeout time.Duration
+	// Parallel is the number of requests that the server gets at once; others
+	// queue here. 0: 1 for Omni, which serves one at a time, else 8.
+	Parallel int
+	// MaxAnswer bounds the bytes of one answer; 0: 256 MiB.
+	MaxAnswer int64
+}
+
+// Only upper case is taken for a name, so that a key put here by mistake is
+// seen as such and does not get into a message as the name of a variable.
+var variable = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
+
+// Validate returns an error that says which option to mend, and how.
+func (o Options) Validate() error {
+	switch {
+	case o.Name == "":
+		return errors.New("name is empty: name the model, it is part of the ledger key")
+	case o.Revision == "":
+		return errors.New("revision is empty: name the revision of the weights, it is part of the ledger key")
+	case o.Flavor != OpenAI && o.Flavor != Omni:
+		return fmt.Errorf("flavor is %q: want %q or %q", o.Flavor, OpenAI, Omni)
+	case o.KeyEnv != "" && !variable.MatchString(o.KeyEnv):
+		return errors.New("key_env is no name of an environment variable in upper case, such as OPENAI_API_KEY: put the key into a variable, and its name here")
+	case o.Timeout < 0:
+		return fmt.Errorf("timeout is %v: want a positive duration, or 0 for %v", o.Timeout, defaultTimeout)
+	case o.Parallel < 0:
+		return fmt.Errorf("parallel is %d: want at least 1, or 0 for the default", o.Parallel)
+	case o.MaxAnswer < 0:
+		return fmt.Errorf("the largest answer has %d bytes: want a positive number, or 0 for %d", o.MaxAnswer, int64(defaultMaxAnswer))
+	}
+	// The address is not repeated before it is known to hold no secret.
+	u, err := url.Parse(o.URL)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return errors.New("url is no address of a server: want something like http://127.0.0.1:8091/v1")
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return errors.New("url holds more than scheme, host and path: put the key into an environment variable, and its name into key_env")
+	}
+	return nil
+}
+
+const (
+	defaultTimeout   = 10 * time.Minute
+	defaultParallel  = 8
+	defaultMaxAnswer = 256 << 20
+)
+
+func (o Options) withDefaults() Options {
+	if o.Model == "" {
+		o.Model = o.Name
+	}
+	if o.Timeout == 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.Parallel == 0 {
+		o.Parallel = defaultParallel
+		if o.Flavor == Omni {
+			o.Parallel = 1
+		}
+	}
+	if o.MaxAnswer == 0 {
+		o.MaxAnswer = defaultMaxAnswer
+	}
+	return o
+}
+
+// Client is a model behind a chat server. It is safe for concurrent use, and
+// the caller closes it.
+type Client struct {
+	o     Options
+	base  *url.URL
+	key   string
+	slots chan struct{} // one for each request at the server
+	http  http.Client
+}
+
+// New returns a client; it reads the key and sends nothing. A key that is
+// missing shows at the first request, so that what needs no model needs no
+// key.
+func New(o Options) (*Client, error) {
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("model %s: %w", o.Name, err)
+	}
+	o = o.withDefaults()
+	base, err := url.Parse(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", o.Name, err)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = o.Parallel
+	c := &Client{o: o, base: base, slots: make(chan struct{}, o.Parallel)}
+	c.http.Transport = transport
+	// No redirect is followed: it would carry contexts, and perhaps the key,
+	// to a host that nobody configured.
+	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if o.KeyEnv != "" {
+		c.key = strings.TrimSpace(os.Getenv(o.KeyEnv))
+	}
+	return c, nil
+}
+
+// Close gives idle connections back. No call may be under way.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Identity implements [runtime.Model].
+func (c *Client) Identity() runtime.Identity {
+	return runtime.Identity{Name: c.o.Name, Revision: c.o.Revision}
+}
+
+// Generate implements [runtime.Model]. Images of the context that do not
+// decode are refused before they are sent, because a server may leave them
+// out without a word. Tokens are counted for OpenAI servers only; the counts
+// of Omni servers are of words.
+//
+// An Omni server does not say when a text hit its limit: there, only OpenAI's
+// Truncated is known for sure, and the form of the text must tell.
+func (c *Client) Generate(ctx context.Context, r runtime.Request) (runtime.Answer, error) {
+	body, err := c.encode(r)
+	if err != nil {
+		return runtime.Answer{}, err
+	}
+	reply, err := c.exchange(ctx, http.MethodPost, body, "chat", "completions")
+	if err != nil {
+		return runtime.Answer{}, err
+	}
+	answer, err := c.parse(reply.body, r)
+	if err != nil {
+		return runtime.Answer{}, err
+	}
+	answer.Elapsed = reply.elapsed
+	return answer, nil
+}

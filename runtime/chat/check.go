@@ -1,0 +1,49 @@
+package chat
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/irgdata/irgdata/runtime"
+)
+
+// Check asks the server for its models, so that a wrong address, key or model
+// name shows before a run instead of in every pair of it. What a person must
+// mend is a Fatal error that says so, a server that does not answer included;
+// one that answers that it is overloaded or still loading is Transient.
+func (c *Client) Check(ctx context.Context) error {
+	got, err := c.exchange(ctx, http.MethodGet, nil, "models")
+	var failure *runtime.Error
+	switch {
+	case err == nil:
+	case !errors.As(err, &failure):
+		return err // the context's
+	case failure.Kind == runtime.Transient && failure.Err != nil: // no status came
+		return c.fail(runtime.Fatal, failure.Err, "no server answers at %s: start it, or mend url", c.base)
+	case failure.Kind == runtime.Transient:
+		return c.retry(failure, "the server at %s is not ready: wait until it is, and start again; %s", c.base, failure.Reason)
+	case failure.Kind != runtime.Fatal:
+		return c.fail(runtime.Fatal, failure.Err, "%s; want url to be the base address of a chat server, which mostly ends in /v1", failure.Reason)
+	default:
+		return err
+	}
+	var list struct {
+		Data []struct {
+			ID string `json:"id"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(got.body, &list); err != nil || list.Data == nil {
+		return c.fail(runtime.Fatal, err, "%s/models is no list of models: set url to the base address of a chat server, which mostly ends in /v1", c.base)
+	}
+	var names []string
+	for _, m := range list.Data {
+		if m.ID == c.o.Model {
+			return nil
+		}
+		names = append(names, m.ID)
+	}
+	return c.fail(runtime.Fatal, nil, "the server at %s has no model %q: set model to one of %s", c.base, c.o.Model, c.quote(strings.Join(names, ", ")))
+}
