@@ -24,7 +24,7 @@ import (
 	"github.com/irgdata/irgdata/manifests"
 	"github.com/irgdata/irgdata/modes"
 	"github.com/irgdata/irgdata/runtime"
-	"github.com/irgdata/irgdata/runtime/chat"
+	chat "github.com/irgdata/irgdata/runtime/remote"
 	"github.com/irgdata/irgdata/runtime/scenes"
 )
 
@@ -44,6 +44,9 @@ type dataset struct {
 	rules     []filter.Rule
 	annotator *annotate.Annotator
 	closers   []func()
+
+	// openModel opens the named model; tests put their own in its place.
+	openModel func(ctx context.Context, name string, a access) (runtime.Model, error)
 }
 
 // access says what a command needs of the dataset; each includes those before.
@@ -59,13 +62,19 @@ const (
 // openDataset opens what the configuration names. The caller closes it.
 func openDataset(ctx context.Context, c Config, a access, log *slog.Logger) (*dataset, error) {
 	d := &dataset{config: c, log: log}
-	if err := d.open(ctx, a); err != nil {
-		return nil, errors.Join(err, d.close(ctx))
-	}
-	return d, nil
+	d.openModel = d.model
+	return d, d.open(ctx, a)
 }
 
+// open opens the parts, or closes them again if one fails.
 func (d *dataset) open(ctx context.Context, a access) error {
+	if err := d.openParts(ctx, a); err != nil {
+		return errors.Join(err, d.close(ctx))
+	}
+	return nil
+}
+
+func (d *dataset) openParts(ctx context.Context, a access) error {
 	var err error
 	if d.modes, err = modes.Select(d.config.Modes); err != nil {
 		return usage(err)
@@ -213,7 +222,7 @@ func (d *dataset) models(ctx context.Context, a access) (map[modes.Role]runtime.
 	for _, step := range modes.StepsFor(d.config.Strategy, d.modes) {
 		name := d.config.Roles[string(step.Role)]
 		if byName[name] == nil {
-			model, err := d.model(ctx, name, a)
+			model, err := d.openModel(ctx, name, a)
 			if err != nil {
 				return nil, err
 			}

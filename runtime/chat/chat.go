@@ -159,8 +159,8 @@ func (c *Client) Identity() runtime.Identity {
 // out without a word. Tokens are counted for OpenAI servers only; the counts
 // of Omni servers are of words.
 //
-// An Omni server does not say when a text hit its limit: there, only OpenAI's
-// Truncated is known for sure, and the form of the text must tell.
+// An Omni server may say "stop" of a text that hit its limit; whether such a
+// text is whole, only its form tells.
 func (c *Client) Generate(ctx context.Context, r runtime.Request) (runtime.Answer, error) {
 	body, err := c.encode(r)
 	if err != nil {

@@ -24,7 +24,8 @@ func (c *Client) Check(ctx context.Context) error {
 	case failure.Kind == runtime.Transient && failure.Err != nil: // no status came
 		return c.fail(runtime.Fatal, failure.Err, "no server answers at %s: start it, or mend url", c.base)
 	case failure.Kind == runtime.Transient:
-		return c.retry(failure, "the server at %s is not ready: wait until it is, and start again; %s", c.base, failure.Reason)
+		failure.Reason = "wait until the server is ready and start again: " + failure.Reason
+		return failure
 	case failure.Kind != runtime.Fatal:
 		return c.fail(runtime.Fatal, failure.Err, "%s; want url to be the base address of a chat server, which mostly ends in /v1", failure.Reason)
 	default:

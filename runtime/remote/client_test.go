@@ -24,7 +24,7 @@ import (
 
 	"github.com/irgdata/irgdata/internal/images"
 	"github.com/irgdata/irgdata/runtime"
-	"github.com/irgdata/irgdata/runtime/chat"
+	"github.com/irgdata/irgdata/runtime/remote"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")

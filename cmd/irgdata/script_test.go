@@ -1,0 +1,78 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/irgdata/irgdata/internal/blob/s3test"
+)
+
+// TestScripts runs the command as its users do; the scripts read like a
+// manual.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script"})
+}
+
+// TestRealPhotos builds from JPEG, PNG and WebP photos with models behind a
+// server, into a folder and into a bucket.
+func TestRealPhotos(t *testing.T) {
+	models := newModelServer(t)
+	s3 := s3test.Start(t)
+	s3.Bucket(t, "irgl")
+	photos := photoFolder(t)
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/photos",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"expand": func(ts *testscript.TestScript, _ bool, args []string) {
+				text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o644))
+			},
+		},
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("MODELS", models.URL)
+			e.Setenv("S3", s3.Endpoint)
+			e.Setenv("PHOTOS", photos)
+			for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_EC2_METADATA_DISABLED"} {
+				e.Setenv(name, os.Getenv(name))
+			}
+			return nil
+		},
+	})
+}
+
+// photoFolder copies the test photos of golang.org/x/image, which every
+// machine that builds this module has, and gives them captions in both forms.
+func photoFolder(t *testing.T) string {
+	t.Helper()
+	module, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "golang.org/x/image").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, p := range []struct{ name, caption string }{
+		{"go-turns-two-280x360.jpeg", "a small mascot in front of a cake"},
+		{"video-001.png", "a portrait of a woman in warm light"},
+		{"blue-purple-pink-large.png", "blue, purple and pink light that blends"},
+		{"yellow_rose.lossy.webp", "a yellow rose in front of dark leaves"},
+		{"tux.lossless.webp", "a penguin sits and smiles"},
+	} {
+		content, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(module)), "testdata", p.name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Join(dir, p.name)
+		if err := os.WriteFile(name, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		caption := strings.TrimSuffix(name, filepath.Ext(name)) + ".txt"
+		if err := os.WriteFile(caption, []byte(p.caption+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
