@@ -26,6 +26,8 @@ type modelServer struct {
 	// requests counts the calls by what was answered: a text, or the digest of
 	// an image.
 	requests map[string]int
+	// asking, unless nil, is called for each request before it is answered.
+	asking func()
 }
 
 func newModelServer(t testing.TB) *modelServer {
@@ -53,6 +55,9 @@ func (s *modelServer) answer(w http.ResponseWriter, r *http.Request) {
 	if err := json.Unmarshal(body, &request); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
+	}
+	if s.asking != nil {
+		s.asking()
 	}
 	digest := irgdata.DigestOf(body)
 	var content any

@@ -1,0 +1,310 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/runtime/scenes"
+)
+
+// killedConfig builds small pairs with models behind a server, with shards and
+// row groups so small that kills hit their writing too.
+const killedConfig = `
+sources: [{name: pairs, folder: %s}]
+store: store
+work: work
+image: {width: 64, height: 64}
+models: {irg: {kind: omni, url: "%s/v1", revision: "1"}, vlm: {kind: openai, url: "%s/v1", revision: "1"}}
+roles: {base: irg, annotator: vlm}
+calls: {workers: 4, share: 50ms}
+shards: {size: 64 KiB, row_group: 16 KiB}
+export: {to: export, ranks: 2, workers: 2}
+`
+
+// TestKilledBuilds kills a build with SIGKILL at many random moments, each
+// time going on with what the last one left. No call that was in the ledger
+// when a process began is made again, nothing half-written is visible after
+// any kill, and the end is the same, byte for byte, as that of a build which
+// was left alone.
+func TestKilledBuilds(t *testing.T) {
+	pairs := filepath.Join(t.TempDir(), "pairs")
+	if err := scenes.WriteSamples(pairs, 40, 3); err != nil {
+		t.Fatal(err)
+	}
+	models := newModelServer(t)
+	configure := func() (dir string) {
+		dir = t.TempDir()
+		text := fmt.Sprintf(killedConfig, pairs, models.URL, models.URL)
+		if err := os.WriteFile(filepath.Join(dir, "irgdata.yaml"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	alone := configure()
+	start := time.Now()
+	if out, err := command(t.Context(), alone, "build").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	whole := time.Since(start)
+	calls := models.made()
+	models.forget()
+
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv("IRGDATA_TEST_SEED"); text != "" {
+		if _, err := fmt.Sscan(text, &seed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("IRGDATA_TEST_SEED=%d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+
+	kills := 30
+	if testing.Short() {
+		kills = 8
+	}
+	dir := configure()
+	killed := 0
+	for killed < kills {
+		finished := ledgerAnswers(t, dir)
+		models.forget()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(random.Float64()*1.1*float64(whole)))
+		out, err := command(ctx, dir, "build").CombinedOutput()
+		cancel()
+		for answer, times := range models.asked() {
+			if finished[answer] {
+				t.Fatalf("kill %d: a call that was in the ledger was made again (%d times): %.200s", killed, times, answer)
+			}
+		}
+		var exit *exec.ExitError
+		switch {
+		case err == nil:
+			// It came to its end; begin anew, so that kills hit all parts.
+			comparePublished(t, alone, dir)
+			dir = configure()
+			continue
+		case errors.As(err, &exit) && exit.ExitCode() == -1:
+			killed++
+			checkVisible(t, dir)
+		default:
+			t.Fatalf("kill %d: %v\n%s", killed, err, out)
+		}
+	}
+	if out, err := command(t.Context(), dir, "build").CombinedOutput(); err != nil {
+		t.Fatalf("after %d kills: %v\n%s", killed, err, out)
+	}
+	comparePublished(t, alone, dir)
+	t.Logf("%d kills within a build of %s and %d calls", killed, whole.Round(time.Millisecond), calls)
+
+	models.forget()
+	if out, err := command(t.Context(), dir, "build").CombinedOutput(); err != nil || !bytes.Contains(out, []byte("no model call was made")) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if n := models.made(); n > 0 {
+		t.Errorf("a repeated build made %d calls", n)
+	}
+	if n := temporaryFiles(t, dir); len(n) > 0 {
+		t.Errorf("temporary files are left: %v", n)
+	}
+}
+
+// TestInterruptedBuild: Ctrl-C ends a build in order, with code 130 and a word
+// on how to go on.
+func TestInterruptedBuild(t *testing.T) {
+	pairs := filepath.Join(t.TempDir(), "pairs")
+	if err := scenes.WriteSamples(pairs, 20, 3); err != nil {
+		t.Fatal(err)
+	}
+	models := newModelServer(t)
+	dir := t.TempDir()
+	text := fmt.Sprintf(killedConfig, pairs, models.URL, models.URL)
+	if err := os.WriteFile(filepath.Join(dir, "irgdata.yaml"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := command(t.Context(), dir, "build")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	var asked atomic.Int32
+	models.asking = func() {
+		if asked.Add(1) == 15 {
+			_ = cmd.Process.Signal(os.Interrupt) // if it has ended, the exit code tells
+		}
+	}
+	err := cmd.Run()
+	if cmd.ProcessState.ExitCode() != exitInterrupted || !strings.Contains(out.String(), "goes on from here") {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	finished := ledgerAnswers(t, dir)
+	models.forget()
+	if out, err := command(t.Context(), dir, "build").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for answer := range models.asked() {
+		if finished[answer] {
+			t.Errorf("a finished call was made again: %.100s", answer)
+		}
+	}
+	if len(finished) == 0 {
+		t.Error("nothing was kept")
+	}
+}
+
+// command is the command as a process that ctx kills.
+func command(ctx context.Context, dir string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "irgdata", args...)
+	cmd.Dir = dir
+	return cmd
+}
+
+// asked is what was answered since the last forget, and how often.
+func (s *modelServer) asked() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	copied := map[string]int{}
+	for k, v := range s.requests {
+		copied[k] = v
+	}
+	return copied
+}
+
+func (s *modelServer) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.requests)
+}
+
+// ledgerAnswers are the answers of the calls in the ledger of dir, as the model
+// server knows them.
+func ledgerAnswers(t *testing.T, dir string) map[string]bool {
+	t.Helper()
+	answers := map[string]bool{}
+	ledgers, err := filepath.Glob(filepath.Join(dir, "work", "ledger-*.sqlite"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range ledgers {
+		db, err := sql.Open("sqlite", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		var tables int
+		if err := db.QueryRow(`SELECT count(*) FROM sqlite_master WHERE name = 'calls'`).Scan(&tables); err != nil {
+			t.Fatal(err)
+		}
+		if tables == 0 {
+			continue // killed before the ledger was made
+		}
+		rows, err := db.Query(`SELECT text, image FROM calls`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var text, image string
+			if err := rows.Scan(&text, &image); err != nil {
+				t.Fatal(err)
+			}
+			if image != "" {
+				var ref irgdata.ImageRef
+				if err := json.Unmarshal([]byte(image), &ref); err != nil {
+					t.Fatal(err)
+				}
+				text = ref.Digest.String()
+			}
+			answers[text] = true
+		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return answers
+}
+
+// checkVisible verifies what a killed build left: a snapshot that is there is
+// whole, and so is an export.
+func checkVisible(t *testing.T, dir string) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(dir, "store", "manifests", "000001.json")); err == nil {
+		if out, err := command(t.Context(), dir, "verify", "--full").CombinedOutput(); err != nil {
+			t.Fatalf("a killed build left a damaged snapshot: %v\n%s", err, out)
+		}
+	}
+	exports, err := filepath.Glob(filepath.Join(dir, "export", "snapshot-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, export := range exports {
+		if _, err := os.Stat(filepath.Join(export, "export.json")); err != nil {
+			t.Fatalf("a killed build left half an export: %v", err)
+		}
+	}
+}
+
+// comparePublished compares snapshots, shards and exports of two folders.
+func comparePublished(t *testing.T, a, b string) {
+	t.Helper()
+	for _, part := range []string{"store/manifests", "store/shards", "store/rejects", "export"} {
+		x, y := published(t, a, part), published(t, b, part)
+		for name, content := range x {
+			if y[name] != content {
+				t.Errorf("%s differs after kills", filepath.Join(part, name))
+			}
+		}
+		if len(x) != len(y) || len(x) == 0 && part != "store/rejects" {
+			t.Errorf("%s: %d files, want %d", part, len(y), len(x))
+		}
+	}
+}
+
+// published reads the files of a folder. The folder's own path, which training
+// configurations name, is left out of them.
+func published(t *testing.T, dir, part string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	root := filepath.Join(dir, part)
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && path == root {
+			return fs.SkipAll
+		}
+		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".tmp-") {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		name, _ := filepath.Rel(root, path)
+		files[name] = strings.ReplaceAll(string(content), dir, "")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// temporaryFiles are those that no finished run leaves.
+func temporaryFiles(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && (strings.HasPrefix(d.Name(), ".tmp-") || strings.HasPrefix(d.Name(), ".partial-")) {
+			names = append(names, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
