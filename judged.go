@@ -12,7 +12,9 @@ type Score struct {
 type Verdict struct {
 	Mode string `json:"mode"`
 	Keep bool   `json:"keep"`
-	// Rule, Reason and Score say why not; empty when Keep.
+	// Stage, Rule, Reason and Score say why not, as in a [Reject]; empty when
+	// Keep.
+	Stage  string  `json:"stage,omitempty"`
 	Rule   string  `json:"rule,omitempty"`
 	Reason string  `json:"reason,omitempty"`
 	Score  float64 `json:"score,omitempty"`

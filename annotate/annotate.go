@@ -150,10 +150,15 @@ func (a *Annotator) call(ctx context.Context, step modes.Step, t irgdata.Traject
 	switch {
 	case errors.As(err, &failure) && failure.Answered():
 		c.Rule, c.Reason = string(failure.Kind), failure.Reason
-	case errors.As(err, &failure) && failure.Kind == runtime.Transient:
+	case errors.As(err, &failure) && failure.Kind != runtime.Fatal:
 		// Not recorded: no answer was given, so the next run asks again.
-		a.tally.add(step, model, failed)
-		c.Rule, c.Reason = "unavailable", fmt.Sprintf("no answer after %d attempts: %s", c.Attempts, failure.Reason)
+		c.Rule, c.Reason = string(failure.Kind), failure.Reason
+		if failure.Kind != runtime.Transient {
+			a.tally.add(step, model, invalid)
+		} else {
+			a.tally.add(step, model, failed)
+			c.Rule, c.Reason = "unavailable", fmt.Sprintf("no answer after %d attempts: %s", c.Attempts, failure.Reason)
+		}
 		return c, nil
 	case err != nil:
 		return manifests.Call{}, err

@@ -328,6 +328,18 @@ func TestFailures(t *testing.T) {
 			t.Errorf("the next run gave %+v, %+v, %v", out[0].Value.Failures, count, err)
 		}
 	})
+	t.Run("a request that the server does not take is sent once, and again by the next run", func(t *testing.T) {
+		b := newBench(t, 1)
+		m := &digestModel{fail: painting(runtime.Invalid)}
+		out, count, err := b.run(t, options(m))
+		if err != nil || count.Invalid != 1 || count.Failed != 0 || out[0].Value.Failures[0].Rule != "invalid" || m.calls() != 3 {
+			t.Errorf("got %+v, %+v, %v, %d calls", out[0].Value.Failures, count, err, m.calls())
+		}
+		m.fail = nil
+		if out, count, err = b.run(t, options(m)); err != nil || count.Made != 2 || len(out[0].Value.Failures) != 0 {
+			t.Errorf("the next run gave %+v, %+v, %v", out[0].Value.Failures, count, err)
+		}
+	})
 	t.Run("a fatal failure stops the run", func(t *testing.T) {
 		b := newBench(t, 4)
 		_, _, err := b.run(t, options(&digestModel{fail: painting(runtime.Fatal)}))

@@ -22,9 +22,10 @@ type tallyKey struct{ step, model string }
 // Count is the number of calls of one step with one model.
 type Count struct {
 	Step, Model string
-	// Made were sent and recorded, Reused came from the ledger, Failed got no
-	// answer for transient reasons.
-	Made, Reused, Failed int
+	// Made were sent and recorded, Reused came from the ledger. Failed got no
+	// answer for transient reasons, Invalid were not taken by the server; both
+	// are sent again by the next run.
+	Made, Reused, Failed, Invalid int
 }
 
 type outcome int
@@ -33,6 +34,7 @@ const (
 	made outcome = iota
 	reused
 	failed
+	invalid
 )
 
 func newTally() *Tally { return &Tally{counts: map[tallyKey]*Count{}} }
@@ -53,6 +55,8 @@ func (t *Tally) add(step modes.Step, model runtime.Model, o outcome) {
 		c.Reused++
 	case failed:
 		c.Failed++
+	case invalid:
+		c.Invalid++
 	}
 }
 
@@ -76,6 +80,7 @@ func (t *Tally) Total() Count {
 		sum.Made += c.Made
 		sum.Reused += c.Reused
 		sum.Failed += c.Failed
+		sum.Invalid += c.Invalid
 	}
 	return sum
 }

@@ -85,7 +85,7 @@ func item(ctx context.Context, i int, store *images.Store) (irgdata.Item[irgdata
 	for _, m := range modes.All() {
 		v := irgdata.Verdict{Mode: m.Name, Keep: true}
 		if m.Name == lostMode && i%7 == 0 {
-			v = irgdata.Verdict{Mode: m.Name, Rule: "unchanged", Reason: "the same", Score: 0.5}
+			v = irgdata.Verdict{Mode: m.Name, Stage: "filter", Rule: "unchanged", Reason: "the same", Score: 0.5}
 		}
 		j.Verdicts = append(j.Verdicts, v)
 	}

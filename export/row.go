@@ -54,6 +54,7 @@ func trajectoryColumns() []parquet.Column {
 type verdictJSON struct {
 	Mode   string   `json:"mode"`
 	Keep   bool     `json:"keep"`
+	Stage  string   `json:"stage,omitempty"`
 	Rule   string   `json:"rule,omitempty"`
 	Reason string   `json:"reason,omitempty"`
 	Score  *float64 `json:"score,omitempty"` // absent: nothing was measured
@@ -85,7 +86,7 @@ func trajectoryRow(ctx context.Context, j irgdata.Judged, store *images.Store) (
 	}
 	verdicts := make([]verdictJSON, len(j.Verdicts))
 	for i, v := range j.Verdicts {
-		verdicts[i] = verdictJSON{Mode: v.Mode, Keep: v.Keep, Rule: v.Rule, Reason: v.Reason}
+		verdicts[i] = verdictJSON{Mode: v.Mode, Keep: v.Keep, Stage: v.Stage, Rule: v.Rule, Reason: v.Reason}
 		if !v.Keep && !math.IsNaN(v.Score) {
 			verdicts[i].Score = &v.Score
 		}

@@ -152,7 +152,7 @@ func (c *counter) judged(j irgdata.Judged) (lost []irgdata.Reject) {
 		reject := irgdata.Reject{Pair: j.Trajectory.Pair, Mode: m.Name, Stage: "filter", Rule: "unjudged", Reason: "no verdict was given for this mode", Score: math.NaN()}
 		for _, v := range j.Verdicts {
 			if v.Mode == m.Name {
-				reject.Rule, reject.Reason, reject.Score = v.Rule, v.Reason, v.Score
+				reject.Stage, reject.Rule, reject.Reason, reject.Score = v.Stage, v.Rule, v.Reason, v.Score
 			}
 		}
 		lost = append(lost, reject)

@@ -63,16 +63,26 @@ func Run(ctx context.Context, trajectories iter.Seq2[irgdata.Item[irgdata.Trajec
 
 // objection is a reason against a slot, and so against the modes that show it.
 type objection struct {
-	slot         irgdata.Slot
-	rule, reason string
-	score        float64
+	slot                irgdata.Slot
+	stage, rule, reason string
+	score               float64
+}
+
+// failed is the objection that a model call without a usable answer makes.
+func failed(f irgdata.Failure) objection {
+	return objection{f.Slot, "annotate", f.Rule, fmt.Sprintf("step %s: %s", f.Step, f.Reason), math.NaN()}
+}
+
+// against is the verdict of the objection.
+func (x objection) against(mode string) irgdata.Verdict {
+	return irgdata.Verdict{Mode: mode, Stage: x.stage, Rule: x.rule, Reason: x.reason, Score: x.score}
 }
 
 func judge(ctx context.Context, t irgdata.Trajectory, o Options, store *images.Store) (irgdata.Judged, error) {
 	j := irgdata.Judged{Trajectory: t}
 	var against []objection
 	for _, f := range t.Failures {
-		against = append(against, objection{f.Slot, f.Rule, fmt.Sprintf("step %s: %s", f.Step, f.Reason), math.NaN()})
+		against = append(against, failed(f))
 	}
 	subject := &Subject{Trajectory: t, store: store}
 	for _, rule := range o.Rules {
@@ -86,7 +96,7 @@ func judge(ctx context.Context, t irgdata.Trajectory, o Options, store *images.S
 			}
 			j.Scores = append(j.Scores, irgdata.Score{Rule: rule.ID(), Name: slot.String() + "." + rule.Unit, Value: value})
 			if reason := rule.Reject(slot, value); reason != "" {
-				against = append(against, objection{slot, rule.Name, reason, value})
+				against = append(against, objection{slot, "filter", rule.Name, reason, value})
 			}
 		}
 	}
@@ -104,14 +114,14 @@ func verdict(m modes.Mode, t irgdata.Trajectory, against []objection) irgdata.Ve
 	for _, slot := range m.Needs() {
 		for _, x := range against {
 			if x.slot == slot {
-				return irgdata.Verdict{Mode: m.Name, Rule: x.rule, Reason: x.reason, Score: x.score}
+				return x.against(m.Name)
 			}
 		}
 		if t.Slots[slot].IsZero() {
 			for _, f := range t.Failures {
-				return irgdata.Verdict{Mode: m.Name, Rule: f.Rule, Reason: fmt.Sprintf("step %s: %s", f.Step, f.Reason), Score: math.NaN()}
+				return failed(f).against(m.Name)
 			}
-			return irgdata.Verdict{Mode: m.Name, Rule: "missing", Reason: fmt.Sprintf("slot %s is empty", slot), Score: math.NaN()}
+			return irgdata.Verdict{Mode: m.Name, Stage: "annotate", Rule: "missing", Reason: fmt.Sprintf("slot %s is empty", slot), Score: math.NaN()}
 		}
 	}
 	return irgdata.Verdict{Mode: m.Name, Keep: true}
@@ -127,9 +137,5 @@ func whole(j irgdata.Judged) *irgdata.Reject {
 			reasons = append(reasons, v.Reason)
 		}
 	}
-	stage := "filter"
-	if slices.ContainsFunc(j.Trajectory.Failures, func(f irgdata.Failure) bool { return f.Rule == first.Rule }) {
-		stage = "annotate"
-	}
-	return &irgdata.Reject{Pair: j.Trajectory.Pair, Stage: stage, Rule: first.Rule, Reason: strings.Join(reasons, "; "), Score: first.Score}
+	return &irgdata.Reject{Pair: j.Trajectory.Pair, Stage: first.Stage, Rule: first.Rule, Reason: strings.Join(reasons, "; "), Score: first.Score}
 }

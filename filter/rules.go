@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"slices"
 	"strings"
 
 	"golang.org/x/image/draw"
@@ -25,7 +26,7 @@ type Thresholds struct {
 
 // DefaultThresholds returns thresholds that only what is surely unusable fails.
 func DefaultThresholds() Thresholds {
-	return Thresholds{MinSide: 64, MinWords: 8, MinDifference: 1}
+	return Thresholds{MinSide: 64, MinWords: 8, MinDifference: 5.5}
 }
 
 // Validate reports the key of the first mistake, and the mistake.
@@ -222,8 +223,12 @@ func ReflectionForm() Rule {
 }
 
 // Unchanged rejects improved images that differ from the draft by less than
-// minDifference: the mean absolute difference of 64×64 thumbnails over the
-// three channels, from 0 to 255.
+// minDifference: the mean absolute difference over the hundredth of the pixels
+// of 64×64 thumbnails that differ most, from 0 to 255. An improvement is
+// local; what encoding an image anew does is spread over all of it. On the
+// pictures of the bundled sample, JPEG of quality 95 differs from its source by
+// 3 in the median and 5.3 at most, a blurred draft from its reference by 5.6
+// at least.
 func Unchanged(minDifference float64) Rule {
 	return Rule{
 		Name: "unchanged", Version: "1", Slots: []irgdata.Slot{irgdata.SlotImproved}, Unit: "difference", Threshold: minDifference,
@@ -260,13 +265,20 @@ func thumbnail(img image.Image) *image.RGBA {
 }
 
 func difference(a, b *image.RGBA) float64 {
-	sum := 0
-	for i := range a.Pix {
-		if i%4 == 3 {
-			continue // alpha
+	differences := make([]int, 0, len(a.Pix)/4)
+	for i := 0; i < len(a.Pix); i += 4 {
+		sum := 0
+		for c := range 3 { // alpha is opaque
+			d := int(a.Pix[i+c]) - int(b.Pix[i+c])
+			sum += max(d, -d)
 		}
-		d := int(a.Pix[i]) - int(b.Pix[i])
-		sum += max(d, -d)
+		differences = append(differences, sum)
 	}
-	return float64(sum) / float64(len(a.Pix)/4*3)
+	slices.Sort(differences)
+	most := differences[len(differences)-len(differences)/100:]
+	sum := 0
+	for _, d := range most {
+		sum += d
+	}
+	return float64(sum) / float64(3*len(most))
 }

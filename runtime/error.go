@@ -14,6 +14,9 @@ const (
 	// Refused: the model answered that it will not or cannot serve this
 	// request. Asking again gives the same.
 	Refused Kind = "refused"
+	// Invalid: the server did not take the request, and no model worked on it.
+	// It may once the server or the configuration is another.
+	Invalid Kind = "invalid"
 	// Truncated: the text hit its length limit.
 	Truncated Kind = "truncated"
 	// Empty: the answer holds nothing.

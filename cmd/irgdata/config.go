@@ -15,7 +15,7 @@ import (
 	"github.com/irgdata/irgdata/filter"
 	"github.com/irgdata/irgdata/internal/config"
 	"github.com/irgdata/irgdata/modes"
-	chat "github.com/irgdata/irgdata/runtime/remote"
+	"github.com/irgdata/irgdata/runtime/chat"
 	"github.com/irgdata/irgdata/runtime/scenes"
 )
 

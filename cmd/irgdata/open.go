@@ -24,7 +24,7 @@ import (
 	"github.com/irgdata/irgdata/manifests"
 	"github.com/irgdata/irgdata/modes"
 	"github.com/irgdata/irgdata/runtime"
-	chat "github.com/irgdata/irgdata/runtime/remote"
+	"github.com/irgdata/irgdata/runtime/chat"
 	"github.com/irgdata/irgdata/runtime/scenes"
 )
 

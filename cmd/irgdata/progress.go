@@ -126,7 +126,7 @@ func (e *examples) see(item irgdata.Item[irgdata.Judged]) {
 	}
 	for _, v := range item.Value.Verdicts {
 		if !v.Keep {
-			e.keep(manifests.ReasonCount{Stage: "filter", Rule: v.Rule, Mode: v.Mode}, v.Reason)
+			e.keep(manifests.ReasonCount{Stage: v.Stage, Rule: v.Rule, Mode: v.Mode}, v.Reason)
 		}
 	}
 }

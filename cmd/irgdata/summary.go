@@ -79,12 +79,15 @@ func reasonTable(w io.Writer, c manifests.Counts, examples map[manifests.ReasonC
 func callLine(w io.Writer, r result) {
 	calls := r.calls
 	switch {
-	case calls.Made == 0 && calls.Failed == 0:
+	case calls.Made == 0 && calls.Failed == 0 && calls.Invalid == 0:
 		fmt.Fprintf(w, "  calls     no model call was made: all %s are in the ledger\n", humanize.Comma(int64(calls.Reused)))
 	default:
 		fmt.Fprintf(w, "  calls     %s made, %s reused", humanize.Comma(int64(calls.Made)), humanize.Comma(int64(calls.Reused)))
 		if calls.Failed > 0 {
 			fmt.Fprintf(w, ", %s without an answer", humanize.Comma(int64(calls.Failed)))
+		}
+		if calls.Invalid > 0 {
+			fmt.Fprintf(w, ", %s not taken by the server", humanize.Comma(int64(calls.Invalid)))
 		}
 		fmt.Fprintln(w)
 	}

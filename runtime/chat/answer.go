@@ -74,7 +74,7 @@ func (c *Client) parse(body []byte, r runtime.Request) (runtime.Answer, error) {
 		if code, ok := embeddedError(reply.Error); ok {
 			return runtime.Answer{}, c.statusError(code, http.Header{}, body)
 		}
-		return runtime.Answer{}, c.fail(runtime.Fatal, err, "the answer is no chat completion, so url may be that of another service: %s", c.quote(string(body)))
+		return runtime.Answer{}, c.fail(runtime.Fatal, err, "the answer is no chat completion, so `url` may be that of another service: %s", c.quote(string(body)))
 	}
 	pick, ok := reply.pick(r.Want)
 	if !ok {

@@ -61,17 +61,17 @@ var variable = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
 func (o Options) Validate() error {
 	switch {
 	case o.Name == "":
-		return errors.New("name is empty: name the model, it is part of the ledger key")
+		return errors.New("the model has no name, which is part of the ledger key")
 	case o.Revision == "":
-		return errors.New("revision is empty: name the revision of the weights, it is part of the ledger key")
+		return errors.New("`revision` is missing: name the revision of the weights, which is part of the ledger key")
 	case o.Flavor != OpenAI && o.Flavor != Omni:
-		return fmt.Errorf("flavor is %q: want %q or %q", o.Flavor, OpenAI, Omni)
+		return fmt.Errorf("`kind` is %q: want %q or %q", o.Flavor, OpenAI, Omni)
 	case o.KeyEnv != "" && !variable.MatchString(o.KeyEnv):
-		return errors.New("key_env is no name of an environment variable in upper case, such as OPENAI_API_KEY: put the key into a variable, and its name here")
+		return errors.New("`key_env` is no name of an environment variable in upper case, such as OPENAI_API_KEY: put the key into a variable, and its name here")
 	case o.Timeout < 0:
-		return fmt.Errorf("timeout is %v: want a positive duration, or 0 for %v", o.Timeout, defaultTimeout)
+		return fmt.Errorf("`timeout` is %v: want a positive duration, or 0 for %v", o.Timeout, defaultTimeout)
 	case o.Parallel < 0:
-		return fmt.Errorf("parallel is %d: want at least 1, or 0 for the default", o.Parallel)
+		return fmt.Errorf("`parallel` is %d: want at least 1, or 0 for the default", o.Parallel)
 	case o.MaxAnswer < 0:
 		return fmt.Errorf("the largest answer has %d bytes: want a positive number, or 0 for %d", o.MaxAnswer, int64(defaultMaxAnswer))
 	}
@@ -79,9 +79,9 @@ func (o Options) Validate() error {
 	u, err := url.Parse(o.URL)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return errors.New("url is no address of a server: want something like http://127.0.0.1:8091/v1")
+		return errors.New("`url` is no address of a server: want something like http://127.0.0.1:8091/v1")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return errors.New("url holds more than scheme, host and path: put the key into an environment variable, and its name into key_env")
+		return errors.New("`url` holds more than scheme, host and path: put the key into an environment variable, and its name into `key_env`")
 	}
 	return nil
 }
@@ -114,11 +114,12 @@ func (o Options) withDefaults() Options {
 // Client is a model behind a chat server. It is safe for concurrent use, and
 // the caller closes it.
 type Client struct {
-	o     Options
-	base  *url.URL
-	key   string
-	slots chan struct{} // one for each request at the server
-	http  http.Client
+	o      Options
+	base   *url.URL
+	key    string
+	secret *strings.Replacer // of the key
+	slots  chan struct{}     // one for each request at the server
+	http   http.Client
 }
 
 // New returns a client; it reads the key and sends nothing. A key that is
@@ -143,6 +144,7 @@ func New(o Options) (*Client, error) {
 	if o.KeyEnv != "" {
 		c.key = strings.TrimSpace(os.Getenv(o.KeyEnv))
 	}
+	c.secret = concealer(c.key)
 	return c, nil
 }
 

@@ -6,28 +6,34 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/irgdata/irgdata/runtime"
 )
+
+// checkTimeout is enough for a list, unlike for an image.
+const checkTimeout = 30 * time.Second
 
 // Check asks the server for its models, so that a wrong address, key or model
 // name shows before a run instead of in every pair of it. What a person must
 // mend is a Fatal error that says so, a server that does not answer included;
 // one that answers that it is overloaded or still loading is Transient.
 func (c *Client) Check(ctx context.Context) error {
-	got, err := c.exchange(ctx, http.MethodGet, nil, "models")
+	brief := *c // shares all but the options
+	brief.o.Timeout = min(c.o.Timeout, checkTimeout)
+	got, err := brief.exchange(ctx, http.MethodGet, nil, "models")
 	var failure *runtime.Error
 	switch {
 	case err == nil:
 	case !errors.As(err, &failure):
 		return err // the context's
 	case failure.Kind == runtime.Transient && failure.Err != nil: // no status came
-		return c.fail(runtime.Fatal, failure.Err, "no server answers at %s: start it, or mend url", c.base)
+		return c.fail(runtime.Fatal, failure.Err, "no server answers at %s: is it running? start it, or mend `url`", c.base)
 	case failure.Kind == runtime.Transient:
 		failure.Reason = "wait until the server is ready and start again: " + failure.Reason
 		return failure
 	case failure.Kind != runtime.Fatal:
-		return c.fail(runtime.Fatal, failure.Err, "%s; want url to be the base address of a chat server, which mostly ends in /v1", failure.Reason)
+		return c.fail(runtime.Fatal, failure.Err, "%s; want `url` to be the base address of a chat server, which mostly ends in /v1", failure.Reason)
 	default:
 		return err
 	}
@@ -37,7 +43,7 @@ func (c *Client) Check(ctx context.Context) error {
 		} `json:"data"`
 	}
 	if err := json.Unmarshal(got.body, &list); err != nil || list.Data == nil {
-		return c.fail(runtime.Fatal, err, "%s/models is no list of models: set url to the base address of a chat server, which mostly ends in /v1", c.base)
+		return c.fail(runtime.Fatal, err, "%s/models is no list of models: set `url` to the base address of a chat server, which mostly ends in /v1", c.base)
 	}
 	var names []string
 	for _, m := range list.Data {
@@ -46,5 +52,5 @@ func (c *Client) Check(ctx context.Context) error {
 		}
 		names = append(names, m.ID)
 	}
-	return c.fail(runtime.Fatal, nil, "the server at %s has no model %q: set model to one of %s", c.base, c.o.Model, c.quote(strings.Join(names, ", ")))
+	return c.fail(runtime.Fatal, nil, "the server at %s has no model %q: set `model` to one of %s", c.base, c.o.Model, strings.Trim(c.quote(strings.Join(names, ", ")), `"`))
 }

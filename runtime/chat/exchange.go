@@ -10,9 +10,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/irgdata/irgdata/runtime"
 )
@@ -29,8 +31,11 @@ func (c *Client) exchange(ctx context.Context, method string, body []byte, path 
 	if err := ctx.Err(); err != nil {
 		return reply{}, err
 	}
-	if c.o.KeyEnv != "" && c.key == "" {
+	switch {
+	case c.o.KeyEnv != "" && c.key == "":
 		return reply{}, c.fail(runtime.Fatal, nil, "the environment variable %s is not set: put the API key into it", c.o.KeyEnv)
+	case strings.ContainsFunc(c.key, unicode.IsControl):
+		return reply{}, c.fail(runtime.Fatal, nil, "the environment variable %s holds more than one line: put the API key alone into it", c.o.KeyEnv)
 	}
 	select {
 	case c.slots <- struct{}{}:
@@ -91,7 +96,7 @@ func (c *Client) transportError(ctx context.Context, err error, what string) err
 		return c.fail(runtime.Transient, err, "%s within %v", what, c.o.Timeout)
 	case errors.As(err, &certificate), errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch),
 		errors.As(err, &op) && op.Op == "remote error": // an alert
-		return c.fail(runtime.Fatal, err, "no TLS connection to %s comes about: mend url, or have the server's certificate trusted", c.base.Host)
+		return c.fail(runtime.Fatal, err, "no TLS connection to %s comes about: mend `url`, or have the server's certificate trusted", c.base.Host)
 	}
 	return c.fail(runtime.Transient, err, "%s", what)
 }
@@ -102,22 +107,22 @@ func (c *Client) statusError(status int, header http.Header, body []byte) error 
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		if c.o.KeyEnv == "" {
-			return c.fail(runtime.Fatal, nil, "%s; set key_env to the environment variable that holds the API key", said)
+			return c.fail(runtime.Fatal, nil, "%s; set `key_env` to the environment variable that holds the API key", said)
 		}
 		return c.fail(runtime.Fatal, nil, "%s; put a valid API key into the environment variable %s", said, c.o.KeyEnv)
 	case status == http.StatusNotFound:
-		return c.fail(runtime.Fatal, nil, "%s; want url to be the base address, which mostly ends in /v1, and model %q to be one that it serves", said, c.o.Model)
+		return c.fail(runtime.Fatal, nil, "%s; want `url` to be the base address, which mostly ends in /v1, and `model` %q to be one that it serves", said, c.o.Model)
 	case status >= 300 && status < 400:
-		return c.fail(runtime.Fatal, nil, "the server sends us elsewhere, which is not followed: set url to the address where it is, judging by %s", c.quote(header.Get("Location")))
+		return c.fail(runtime.Fatal, nil, "the server sends us elsewhere, which is not followed: set `url` to the address where it is, judging by %s", c.quote(header.Get("Location")))
 	case status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge || status == http.StatusUnprocessableEntity:
-		return c.fail(runtime.Refused, nil, "%s", said)
+		return c.fail(runtime.Invalid, nil, "%s", said)
 	case status == http.StatusRequestTimeout || status == http.StatusTooEarly || status == http.StatusTooManyRequests,
 		status >= 500 && status != http.StatusNotImplemented:
 		failure := c.fail(runtime.Transient, nil, "%s", said)
 		failure.RetryAfter = retryAfter(header.Get("Retry-After"), time.Now())
 		return failure
 	}
-	return c.fail(runtime.Fatal, nil, "%s; this is no answer of a chat server, so url may be that of another service", said)
+	return c.fail(runtime.Fatal, nil, "%s; this is no answer of a chat server, so `url` may be that of another service", said)
 }
 
 // retryAfter reads a Retry-After header: seconds or a date.
@@ -175,11 +180,21 @@ func (c *Client) quote(s string) string {
 }
 
 // scrub takes the key out of what a server may have echoed.
-func (c *Client) scrub(s string) string {
-	if c.key == "" {
-		return s
+func (c *Client) scrub(s string) string { return c.secret.Replace(s) }
+
+// concealer replaces a key in the forms that messages may give it: plain, and
+// escaped as JSON, Go and addresses do.
+func concealer(key string) *strings.Replacer {
+	if key == "" {
+		return strings.NewReplacer()
 	}
-	return strings.ReplaceAll(s, c.key, "[key]")
+	quoted := strconv.Quote(key)
+	escaped, _ := json.Marshal(key) // a string always has a form
+	var pairs []string
+	for _, form := range []string{key, quoted[1 : len(quoted)-1], string(escaped[1 : len(escaped)-1]), url.PathEscape(key), url.QueryEscape(key)} {
+		pairs = append(pairs, form, "[key]")
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // fail is the one place where errors are made: no key gets past it.

@@ -94,7 +94,7 @@ func (c *Client) encode(r runtime.Request) ([]byte, error) {
 	case c.o.Flavor == Omni:
 		body, err = c.omni(r)
 	case r.Want == runtime.Paint:
-		return nil, c.fail(runtime.Fatal, nil, "a server of flavor %s writes texts and paints no images: bind the role to a model of flavor %s", OpenAI, Omni)
+		return nil, c.fail(runtime.Fatal, nil, "a server of kind %s writes texts and paints no images: bind the role to a model of kind %s", OpenAI, Omni)
 	default:
 		body, err = c.openAI(r)
 	}
@@ -138,8 +138,8 @@ func (c *Client) omni(r runtime.Request) (omniRequest, error) {
 			continue
 		}
 		if len(content) > 0 {
-			return omniRequest{}, c.fail(runtime.Fatal, nil, "a server of flavor %s looks at one image a request, and this step shows more: "+
-				"bind the annotator role to a vision-language model of flavor %s", Omni, OpenAI)
+			return omniRequest{}, c.fail(runtime.Fatal, nil, "a server of kind %s looks at one image a request, and this step shows more: "+
+				"bind the annotator role to a vision-language model of kind %s", Omni, OpenAI)
 		}
 		img, err := c.imagePart(i, p.Image)
 		if err != nil {
@@ -162,7 +162,7 @@ func (c *Client) omni(r runtime.Request) (omniRequest, error) {
 	}
 	for _, side := range []int{s.Width, s.Height} {
 		if side < 0 || side > maxSide || side%sideStep != 0 {
-			return omniRequest{}, c.fail(runtime.Fatal, nil, "the image size is %d×%d: a server of flavor %s paints sides that are multiples of %d up to %d pixels",
+			return omniRequest{}, c.fail(runtime.Fatal, nil, "the image size is %d×%d: a server of kind %s paints sides that are multiples of %d up to %d pixels",
 				s.Width, s.Height, Omni, sideStep, maxSide)
 		}
 	}
