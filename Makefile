@@ -1,7 +1,7 @@
 # Pinned so that every machine and CI checks with the same tools.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.1
 
-.PHONY: build test check bench
+.PHONY: build test lint race check bench
 
 build: ## the irgdata binary in ./bin
 	go build -o bin/ ./cmd/...
@@ -9,12 +9,16 @@ build: ## the irgdata binary in ./bin
 test: ## every test
 	go test ./...
 
-check: ## what must be green before a piece of work ends
+lint: ## format, vet, staticcheck, module tidiness
 	@test -z "$$(gofmt -l .)" || { echo "gofmt these files:"; gofmt -l .; exit 1; }
 	go vet ./...
 	go run $(STATICCHECK) ./...
-	go test -race ./...
 	go mod tidy -diff
+
+race: ## the tests under the race detector, the long ones in their short form
+	go test -race -short ./...
+
+check: lint test race ## what must be green before a piece of work ends
 
 bench: ## every benchmark
 	go test -run '^$$' -bench . ./...

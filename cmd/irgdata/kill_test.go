@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,7 +73,7 @@ func TestKilledBuilds(t *testing.T) {
 
 	kills := 30
 	if testing.Short() {
-		kills = 8
+		kills = 4
 	}
 	dir := configure()
 	killed := 0
@@ -137,13 +136,20 @@ func TestInterruptedBuild(t *testing.T) {
 	cmd := command(t.Context(), dir, "build")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	var asked atomic.Int32
-	models.asking = func() {
-		if asked.Add(1) == 15 {
-			_ = cmd.Process.Signal(os.Interrupt) // if it has ended, the exit code tells
-		}
+	asked := make(chan struct{})
+	models.onRequest(15, func() { close(asked) })
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
-	err := cmd.Run()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case <-asked:
+		_ = cmd.Process.Signal(os.Interrupt) // if it has ended, the exit code tells
+	case err := <-ended:
+		t.Fatalf("it ended before its 15th call: %v\n%s", err, out.String())
+	}
+	err := <-ended
 	if cmd.ProcessState.ExitCode() != exitInterrupted || !strings.Contains(out.String(), "goes on from here") {
 		t.Fatalf("%v\n%s", err, out.String())
 	}

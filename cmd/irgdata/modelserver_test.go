@@ -26,8 +26,9 @@ type modelServer struct {
 	// requests counts the calls by what was answered: a text, or the digest of
 	// an image.
 	requests map[string]int
-	// asking, unless nil, is called for each request before it is answered.
-	asking func()
+	// countdown, unless nil, is called when wait more requests have come.
+	wait      int
+	countdown func()
 }
 
 func newModelServer(t testing.TB) *modelServer {
@@ -56,9 +57,11 @@ func (s *modelServer) answer(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if s.asking != nil {
-		s.asking()
+	s.mu.Lock()
+	if s.wait--; s.wait == 0 && s.countdown != nil {
+		s.countdown()
 	}
+	s.mu.Unlock()
 	digest := irgdata.DigestOf(body)
 	var content any
 	var answered string
@@ -77,6 +80,13 @@ func (s *modelServer) answer(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{ // the client may be gone
 		"choices": []any{map[string]any{"message": map[string]any{"content": content}, "finish_reason": "stop"}},
 	})
+}
+
+// onRequest calls f when the nth request from now on comes.
+func (s *modelServer) onRequest(n int, f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wait, s.countdown = n, f
 }
 
 // made sums the requests.

@@ -91,7 +91,10 @@ func mustSee(t testing.TB, encoded []byte) Picture {
 // TestTrajectories runs samples through both strategies and holds what is
 // found against what was planted.
 func TestTrajectories(t *testing.T) {
-	const n = 80
+	n := 80
+	if testing.Short() {
+		n = 20
+	}
 	form := regexp.MustCompile(`(?s)^<think>\n[^#\n]+\n\n` + regexp.QuoteMeta(headingExplanation) + `\n[^#\n]+\n\n` +
 		regexp.QuoteMeta(headingSteps) + `\n1\. [^#]+\n\n` + regexp.QuoteMeta(headingFinal) + `\n[^#\n]+\n</think>$`)
 	leak := regexp.MustCompile(`(?i)second|reference|two (images|pictures)|improved (image|picture)|draft|compare`)

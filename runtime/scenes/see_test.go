@@ -79,6 +79,9 @@ var pictures = flag.Int("pictures", 50, "how many pictures TestSee looks at for 
 
 // TestSee measures how much of a picture is seen in its JPEG.
 func TestSee(t *testing.T) {
+	if testing.Short() {
+		t.Skip("shares mean something over many pictures alone")
+	}
 	for _, c := range []struct {
 		name          string
 		side          int
