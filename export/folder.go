@@ -59,18 +59,30 @@ var ErrBusy = errors.New("another export to this place is under way: wait for it
 
 // lock takes a lock that the kernel drops with the process.
 func lock(path string) (unlock func(), err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	for {
+		file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			file.Close()
+			return nil, fmt.Errorf("%w (it holds %s)", ErrBusy, path)
+		}
+		// The last holder may have removed the name after it was opened here:
+		// a lock on a nameless file excludes nobody.
+		mine, err := file.Stat()
+		if err != nil {
+			file.Close()
+			return nil, err
+		}
+		if named, err := os.Stat(path); err == nil && os.SameFile(mine, named) {
+			return func() {
+				os.Remove(path)
+				file.Close()
+			}, nil
+		}
 		file.Close()
-		return nil, fmt.Errorf("%w (it holds %s)", ErrBusy, path)
 	}
-	return func() {
-		os.Remove(path)
-		file.Close()
-	}, nil
 }
 
 func syncDir(dir string) error {

@@ -45,7 +45,9 @@ type dataset struct {
 	annotator *annotate.Annotator
 	closers   []func()
 
-	// openModel opens the named model; tests put their own in its place.
+	// openStore and openModel open the configured store and the named model;
+	// tests put their own in their place.
+	openStore func(ctx context.Context, a access) (blob.Store, error)
 	openModel func(ctx context.Context, name string, a access) (runtime.Model, error)
 }
 
@@ -59,10 +61,15 @@ const (
 	write                // and all of it for writing: a dataset is made if there is none
 )
 
+func newDataset(c Config, log *slog.Logger) *dataset {
+	d := &dataset{config: c, log: log}
+	d.openStore, d.openModel = d.configuredStore, d.configuredModel
+	return d
+}
+
 // openDataset opens what the configuration names. The caller closes it.
 func openDataset(ctx context.Context, c Config, a access, log *slog.Logger) (*dataset, error) {
-	d := &dataset{config: c, log: log}
-	d.openModel = d.model
+	d := newDataset(c, log)
 	return d, d.open(ctx, a)
 }
 
@@ -83,7 +90,7 @@ func (d *dataset) openParts(ctx context.Context, a access) error {
 		return err
 	}
 	d.rules = filter.Rules(d.config.Filter)
-	if err := d.openStore(ctx, a); err != nil {
+	if d.store, err = d.openStore(ctx, a); err != nil {
 		return err
 	}
 	d.images = images.NewStore(d.store)
@@ -131,25 +138,21 @@ func (d *dataset) close(ctx context.Context) error {
 	return failed
 }
 
-func (d *dataset) openStore(ctx context.Context, a access) error {
+func (d *dataset) configuredStore(ctx context.Context, a access) (blob.Store, error) {
 	c := d.config
 	if strings.Contains(c.Store, "://") {
-		bucket, err := openBucket(ctx, c.Store, c.S3)
-		d.store = bucket
-		return err
+		return openBucket(ctx, c.Store, c.S3)
 	}
 	root := c.path(c.Store)
 	if a != write {
 		if _, err := os.Stat(root); errors.Is(err, fs.ErrNotExist) {
 			// Reading makes no folder: an empty store stands in for it.
 			if root, err = d.temporary(); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	folder, err := blob.NewFile(root)
-	d.store = folder
-	return err
+	return blob.NewFile(root)
 }
 
 // openBucket opens s3://bucket/prefix.
@@ -233,7 +236,7 @@ func (d *dataset) models(ctx context.Context, a access) (map[modes.Role]runtime.
 	return byRole, nil
 }
 
-func (d *dataset) model(ctx context.Context, name string, a access) (runtime.Model, error) {
+func (d *dataset) configuredModel(ctx context.Context, name string, a access) (runtime.Model, error) {
 	if d.config.Models[name].Kind == kindScenes {
 		return scenes.New(), nil
 	}

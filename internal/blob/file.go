@@ -69,17 +69,12 @@ func (f *File) put(ctx context.Context, path string, body io.Reader, o PutOption
 	if err := makeDir(dir); err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(dir, tempPrefix+"*")
+	temp, err := createLocked(dir)
 	if err != nil {
 		return err
 	}
 	defer os.Remove(temp.Name())
 	defer temp.Close()
-	// The lock tells Sweep that the owner lives; the kernel drops it with the
-	// process.
-	if err := unix.Flock(int(temp.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return fmt.Errorf("lock %s: %w", temp.Name(), err)
-	}
 	check := newChecked(body)
 	if _, err := io.Copy(temp, contextReader{ctx, check}); err != nil {
 		return err
@@ -108,6 +103,30 @@ func (f *File) put(ctx context.Context, path string, body io.Reader, o PutOption
 		return err
 	}
 	return syncDir(dir)
+}
+
+// createLocked makes a temporary file under a lock, which tells Sweep that its
+// owner lives; the kernel drops it with the process.
+func createLocked(dir string) (*os.File, error) {
+	for {
+		temp, err := os.CreateTemp(dir, tempPrefix+"*")
+		if err != nil {
+			return nil, err
+		}
+		err = unix.Flock(int(temp.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			if _, err = os.Lstat(temp.Name()); err == nil {
+				return temp, nil
+			}
+		}
+		temp.Close()
+		os.Remove(temp.Name())
+		// Another process's Sweep came between: it has the lock, or it had it
+		// and the name is gone.
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("lock %s: %w", temp.Name(), err)
+		}
+	}
 }
 
 // contextReader ends a copy when its context is done.
@@ -315,5 +334,9 @@ func removeOrphan(path string) (bool, error) {
 	if unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
 		return false, nil // its owner lives
 	}
-	return true, os.Remove(path)
+	err = os.Remove(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }

@@ -2,12 +2,14 @@ package blob_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/sourcegraph/conc"
 	"golang.org/x/sys/unix"
 
 	"github.com/irgdata/irgdata"
@@ -59,6 +61,32 @@ func TestFileSweep(t *testing.T) {
 	if _, err := os.Stat(live); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestFileSweepSparesPutsUnderWay sweeps without a pause while objects are put.
+func TestFileSweepSparesPutsUnderWay(t *testing.T) {
+	s := newFile(t, t.TempDir())
+	done := make(chan struct{})
+	var sweeper conc.WaitGroup
+	sweeper.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				if _, err := s.Sweep(t.Context(), 0); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+	for i := range 300 {
+		if err := blob.PutBytes(t.Context(), s, fmt.Sprint(i), []byte("x"), blob.PutOptions{CreateOnly: i%2 == 0}); err != nil {
+			t.Error(err)
+		}
+	}
+	close(done)
+	sweeper.Wait()
 }
 
 func TestFileErrorsNameThePath(t *testing.T) {
