@@ -26,7 +26,8 @@ const metadataName = "metadata.jsonl"
 
 // Folder is a folder of images, subfolders included. The caption of an image
 // is in a text file of the same name (photo.jpg, photo.txt), or in a
-// metadata.jsonl beside it with the fields file_name and text.
+// metadata.jsonl with the fields file_name and text, in the image's folder or
+// one above it; the nearest one that names the image decides.
 type Folder struct {
 	name string
 	fsys fs.FS
@@ -42,7 +43,7 @@ func (f *Folder) Name() string { return f.name }
 // folder by folder.
 func (f *Folder) Pairs(ctx context.Context) iter.Seq2[Raw, error] {
 	return func(yield func(Raw, error) bool) {
-		err := f.walk(ctx, ".", yield)
+		err := f.walk(ctx, ".", nil, yield)
 		if err != nil && !errors.Is(err, errStop) {
 			yield(Raw{}, err)
 		}
@@ -52,15 +53,18 @@ func (f *Folder) Pairs(ctx context.Context) iter.Seq2[Raw, error] {
 // errStop says that the consumer broke off.
 var errStop = errors.New("stop")
 
-func (f *Folder) walk(ctx context.Context, dir string, yield func(Raw, error) bool) error {
+func (f *Folder) walk(ctx context.Context, dir string, above *metadata, yield func(Raw, error) bool) error {
 	entries, err := fs.ReadDir(f.fsys, dir)
-	if err != nil {
-		return fmt.Errorf("read folder %s: %w", dir, err)
+	switch {
+	case err != nil && dir == ".":
+		return fmt.Errorf("read the folder: %w", err)
+	case err != nil: // one folder among others
+		if !yield(Raw{Key: dir, Rule: "folder", Problem: fmt.Sprintf("the folder cannot be read: %v", err)}, nil) {
+			return errStop
+		}
+		return nil
 	}
-	rows, err := f.metadata(dir)
-	if err != nil {
-		return err
-	}
+	rows := f.metadata(dir, above)
 	for _, problem := range rows.broken {
 		if !yield(problem, nil) {
 			return errStop
@@ -72,7 +76,7 @@ func (f *Folder) walk(ctx context.Context, dir string, yield func(Raw, error) bo
 		}
 		name := path.Join(dir, e.Name())
 		if e.IsDir() {
-			if err := f.walk(ctx, name, yield); err != nil {
+			if err := f.walk(ctx, name, rows, yield); err != nil {
 				return err
 			}
 			continue
@@ -100,17 +104,26 @@ func isImage(name string) bool {
 type metadata struct {
 	captions map[string]string // by path
 	broken   []Raw
+	above    *metadata // of the folder above; nil at the top
 }
 
-func (f *Folder) metadata(dir string) (metadata, error) {
-	m := metadata{captions: map[string]string{}}
+func (m *metadata) caption(name string) (caption string, ok bool) {
+	for ; m != nil && !ok; m = m.above {
+		caption, ok = m.captions[name]
+	}
+	return caption, ok
+}
+
+func (f *Folder) metadata(dir string, above *metadata) *metadata {
+	m := &metadata{captions: map[string]string{}, above: above}
 	name := path.Join(dir, metadataName)
 	file, err := f.fsys.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return m, nil
+		return m
 	}
 	if err != nil {
-		return m, fmt.Errorf("read %s: %w", name, err)
+		m.broken = append(m.broken, Raw{Key: name, Rule: "metadata", Problem: err.Error()})
+		return m
 	}
 	defer file.Close()
 	lines := bufio.NewScanner(file)
@@ -130,8 +143,8 @@ func (f *Folder) metadata(dir string) (metadata, error) {
 			problem = fmt.Sprintf("line %d of %s is no JSON object with the strings file_name and text: %v", n, name, err)
 		} else if row.FileName == "" || row.Text == nil {
 			problem = fmt.Sprintf("line %d of %s lacks file_name or text", n, name)
-		} else if target := path.Join(dir, row.FileName); !fs.ValidPath(target) {
-			problem = fmt.Sprintf("line %d of %s names %q, which is outside of the folder", n, name, row.FileName)
+		} else if target := path.Join(dir, row.FileName); !fs.ValidPath(row.FileName) {
+			problem = fmt.Sprintf("line %d of %s names %q, which is no path below its folder", n, name, row.FileName)
 		} else if info, err := fs.Stat(f.fsys, target); err != nil || info.IsDir() {
 			problem = fmt.Sprintf("line %d of %s names %q, and there is no such image", n, name, row.FileName)
 		} else {
@@ -142,15 +155,16 @@ func (f *Folder) metadata(dir string) (metadata, error) {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return m, fmt.Errorf("read %s after line %d: %w", name, n, err)
+		m.broken = append(m.broken, Raw{Key: fmt.Sprintf("%s:%d", name, n+1), Rule: "metadata",
+			Problem: fmt.Sprintf("%s cannot be read from line %d on: %v", name, n+1, err)})
 	}
-	return m, nil
+	return m
 }
 
 // pair reads an image and its caption.
-func (f *Folder) pair(name string, rows metadata) Raw {
+func (f *Folder) pair(name string, rows *metadata) Raw {
 	raw := Raw{Key: name}
-	caption, ok := rows.captions[name]
+	caption, ok := rows.caption(name)
 	if !ok {
 		captionName := strings.TrimSuffix(name, path.Ext(name)) + ".txt"
 		text, err := readFile(f.fsys, captionName, maxCaptionBytes)

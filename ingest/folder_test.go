@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/jpeg"
 	"image/png"
+	"slices"
 	"testing"
 	"testing/fstest"
 
@@ -79,6 +80,11 @@ func TestFolder(t *testing.T) {
 not json
 `))
 	file("sub/b.txt", []byte("from the text file"))
+	file("top/metadata.jsonl", []byte(`{"file_name": "deep/er/a.png", "text": "from above"}
+{"file_name": "deep/er/b.png", "text": "from above"}`))
+	file("top/deep/er/metadata.jsonl", []byte(`{"file_name": "b.png", "text": "from beside"}`))
+	file("top/deep/er/a.png", p)
+	file("top/deep/er/b.png", p)
 
 	store := newImages(t)
 	var got []string
@@ -107,16 +113,51 @@ not json
 		`f-cut.jpg: reject image`,
 		`g-zero.png: reject image`,
 		`h-latin.png: reject caption`,
+		`sub/metadata.jsonl:2: reject metadata`,
 		`sub/metadata.jsonl:3: reject metadata`,
 		`sub/metadata.jsonl:4: reject metadata`,
 		`sub/metadata.jsonl:5: reject metadata`,
 		`sub/metadata.jsonl:6: reject metadata`,
 		`sub/a.png: "from the metadata" png`,
 		`sub/b.png: "from the text file" png`,
+		`top/deep/er/a.png: "from above" png`,
+		`top/deep/er/b.png: "from beside" png`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// FuzzMetadata: whatever a metadata.jsonl holds, no line of it reaches out of
+// the folder, stops the run or changes what the next folder gives.
+func FuzzMetadata(f *testing.F) {
+	for _, seed := range []string{"", "{}", `{"file_name":"a.png","text":"x"}`, `{"file_name":"../z/b.png","text":"x"}`, "\x00\n[]\n{", `{"file_name":"a.png","text":null}`} {
+		f.Add([]byte(seed))
+	}
+	p, _ := picture(f, 64)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		fsys := fstest.MapFS{
+			"a/a.png": {Data: p}, "a/a.txt": {Data: []byte("from the text file")}, "a/metadata.jsonl": {Data: text},
+			"z/b.png": {Data: p}, "z/b.txt": {Data: []byte("from the text file")},
+		}
+		var keys []string
+		for raw, err := range ingest.NewFolder("f", fsys).Pairs(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if raw.Rule != "metadata" {
+				keys = append(keys, raw.Key)
+			} else if raw.Problem == "" {
+				t.Errorf("%+v", raw)
+			}
+			if raw.Key == "z/b.png" && raw.Caption != "from the text file" {
+				t.Errorf("%+v", raw)
+			}
+		}
+		if !slices.Equal(keys, []string{"a/a.png", "z/b.png"}) {
+			t.Errorf("got %v", keys)
+		}
+	})
 }
 
 // TestBundledSample: the sample's pairs come in, its planted defects do not.

@@ -41,7 +41,9 @@ func (p *Parquet) Name() string { return p.name }
 
 // Pairs implements [Source]: the rows of the files in lexical order of their
 // names. A few rows are in memory at a time. A file that cannot be read, or
-// the rest of one that is damaged midway, is one item with a Problem.
+// the rest of one that is damaged midway, is one item with a Problem, and so
+// is one whose columns do not fit; if no file's do, the configuration is wrong
+// and that is an error.
 func (p *Parquet) Pairs(ctx context.Context) iter.Seq2[Raw, error] {
 	return func(yield func(Raw, error) bool) {
 		files, err := p.files()
@@ -49,13 +51,27 @@ func (p *Parquet) Pairs(ctx context.Context) iter.Seq2[Raw, error] {
 			yield(Raw{}, err)
 			return
 		}
+		fit := false
+		var misfit error
 		for _, name := range files {
-			if err := p.file(ctx, name, yield); err != nil {
-				if !errors.Is(err, errStop) {
-					yield(Raw{}, fmt.Errorf("read %s: %w", name, err))
+			err := p.file(ctx, name, yield)
+			var columns *columnError
+			switch {
+			case err == nil:
+				fit = true
+				continue
+			case errors.As(err, &columns):
+				misfit = fmt.Errorf("read %s: %w", name, err)
+				if yield(Raw{Key: name, Rule: "parquet", Problem: err.Error()}, nil) {
+					continue
 				}
-				return
+			case !errors.Is(err, errStop):
+				yield(Raw{}, fmt.Errorf("read %s: %w", name, err))
 			}
+			return
+		}
+		if !fit && misfit != nil {
+			yield(Raw{}, misfit)
 		}
 	}
 }
@@ -77,8 +93,13 @@ func (p *Parquet) files() ([]string, error) {
 	return slices.Compact(files), nil
 }
 
+// columnError says that the configuration does not fit a file's columns.
+type columnError struct{ err error }
+
+func (e *columnError) Error() string { return e.err.Error() }
+
 // file yields a file's rows. It gives errStop when the consumer broke off, the
-// context's error, or that the configuration does not fit the columns.
+// context's error, or a columnError.
 func (p *Parquet) file(ctx context.Context, name string, yield func(Raw, error) bool) error {
 	problem := func(format string, args ...any) error {
 		if !yield(Raw{Key: name, Rule: "parquet", Problem: fmt.Sprintf(format, args...)}, nil) {
@@ -101,7 +122,7 @@ func (p *Parquet) file(ctx context.Context, name string, yield func(Raw, error) 
 	}
 	columns, err := p.columns(reader.Columns())
 	if err != nil {
-		return err
+		return &columnError{err}
 	}
 	names := []string{columns.Caption, columns.Image}
 	for _, optional := range []string{columns.License, columns.URL} {

@@ -43,7 +43,7 @@ func NewReader(src Source) (r *Reader, err error) {
 	defer guard(&err)
 	f, err := file.NewParquetReader(src, file.WithReadProps(&parquet.ReaderProperties{BufferedStreamEnabled: true, BufferSize: 1 << 20}))
 	if err != nil {
-		return nil, fmt.Errorf("parquet: read the footer: %w", err)
+		return nil, fmt.Errorf("parquet: it is no Parquet file, or its footer is damaged: %w", err)
 	}
 	// Without the key-value metadata: a damaged Arrow schema in it can make the
 	// library allocate without bound, and Parquet's own schema says enough.

@@ -1,0 +1,57 @@
+"""Writes the Parquet files that parquet_test.go reads, as others write them.
+
+    pip install pyarrow datasets pillow && python make.py
+"""
+
+import io
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+
+def encoded(form, colour):
+    out = io.BytesIO()
+    Image.new("RGB", (64, 64), colour).save(out, form)
+    return out.getvalue()
+
+
+PNG, JPEG, WEBP = encoded("PNG", "red"), encoded("JPEG", "green"), encoded("WEBP", "blue")
+
+# As `Dataset.to_parquet` writes an Image feature.
+datasets.Dataset.from_dict(
+    {
+        "id": [1, 2, 3, 4, 5],
+        "caption": ["a red square", "a green square", "a blue square", "nothing to see", None],
+        "tags": [["a", "b"], [], ["c"], None, ["d"]],
+        "licence": ["CC0-1.0", None, "MIT", None, None],
+        "image": [{"bytes": PNG, "path": "1.png"}, {"bytes": JPEG, "path": None}, {"bytes": WEBP, "path": "3.webp"}, None, {"bytes": PNG, "path": None}],
+    },
+    features=datasets.Features(
+        {
+            "id": datasets.Value("int64"),
+            "caption": datasets.Value("string"),
+            "tags": datasets.List(datasets.Value("string")),
+            "licence": datasets.Value("string"),
+            "image": datasets.Image(),
+        }
+    ),
+).to_parquet("huggingface.parquet")
+
+# Bare bytes, other types of text, dictionaries, two row groups.
+pq.write_table(
+    pa.table(
+        {
+            "jpg": pa.array([JPEG, WEBP, b"no image", None], pa.large_binary()),
+            "text": pa.array(["green", "blue", "broken", "absent"], pa.large_string()),
+            "alt": pa.array(["x"] * 4),
+        }
+    ),
+    "binary.parquet",
+    row_group_size=2,
+    compression="snappy",
+)
+
+# Paths in place of bytes, and no column that is surely the caption.
+pq.write_table(pa.table({"image": pa.array([{"bytes": None, "path": "1.png"}], pa.struct([("bytes", pa.binary()), ("path", pa.string())])), "a": ["x"], "b": ["y"]}), "path.parquet")
