@@ -55,7 +55,7 @@ func TestProbe(t *testing.T) {
 		"nothing":         {nil, "", "the 0 bytes are no JPEG, PNG or WebP image"},
 		"text":            {[]byte("<html>not found</html>"), "", "are no JPEG, PNG or WebP image"},
 		"bomb":            {bomb(100_000, 100_000), "", "want at most 200000000 in all"},
-		"overflowing":     {bomb(1<<31-1, 1<<31-1), "", "the image has"},
+		"overflowing":     {bomb(1<<31-1, 1<<31-1), "", "dimension overflow"},
 		"most that is ok": {bomb(20_000, 10_000), irgdata.FormatPNG, ""},
 	} {
 		ref, err := images.Probe(c.encoded)
