@@ -99,7 +99,11 @@ func shardOptions(t testing.TB, workers int) export.ShardOptions {
 // publish makes a snapshot of n items.
 func publish(ctx context.Context, t testing.TB, store blob.Store, n, workers int) (manifests.Snapshot, error) {
 	pictures := images.NewStore(store)
-	content, err := export.WriteShards(ctx, items(ctx, n, pictures), pictures, store, shardOptions(t, workers))
+	return publishItems(ctx, store, items(ctx, n, pictures), pictures, shardOptions(t, workers))
+}
+
+func publishItems(ctx context.Context, store blob.Store, items iter.Seq2[irgdata.Item[irgdata.Judged], error], pictures *images.Store, o export.ShardOptions) (manifests.Snapshot, error) {
+	content, err := export.WriteShards(ctx, items, pictures, store, o)
 	if err != nil {
 		return manifests.Snapshot{}, err
 	}

@@ -146,7 +146,6 @@ var errDiscarded = errors.New("the export was broken off")
 // discard breaks off the file under way, so that it never becomes visible.
 func (w *modeWriter) discard() {
 	if w.open != nil {
-		w.open.rows.Discard()
 		w.open.pipe.CloseWithError(errDiscarded)
 		w.open.put.Wait()
 		w.open = nil

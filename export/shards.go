@@ -269,7 +269,6 @@ func (s *shards) seal(ctx context.Context) error {
 // discard gives the file of the shard under way back.
 func (s *shards) discard() {
 	if s.open != nil {
-		s.open.rows.Discard()
 		s.open.file.Close() // nameless: nothing is kept
 		s.open = nil
 	}

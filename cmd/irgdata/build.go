@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -52,7 +53,8 @@ type result struct {
 	published bool
 	exported  exported
 	calls     annotate.Count
-	examples  map[manifests.ReasonCount]string
+	examples  *examples
+	elapsed   time.Duration
 }
 
 // build runs the pipeline and says what came of it.
@@ -64,12 +66,14 @@ func build(ctx context.Context, cmd *cobra.Command, c Config) (err error) {
 	defer func() { err = errors.Join(err, d.close(ctx)) }()
 	progress := newProgress(cmd.ErrOrStderr())
 	defer progress.end()
+	start := time.Now()
 
 	r, err := d.run(ctx, progress)
 	if err != nil {
 		return err
 	}
 	progress.end()
+	r.elapsed = time.Since(start)
 	summarize(cmd.OutOrStdout(), d, r)
 	return verdict(c, r)
 }
@@ -97,7 +101,7 @@ func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	r.calls, r.examples = d.annotator.Tally().Total(), examples.byReason
+	r.calls, r.examples = d.annotator.Tally().Total(), examples
 	p.phase("exporting")
 	r.exported, err = d.export(ctx, r.snapshot)
 	return r, err

@@ -111,9 +111,11 @@ func (p *progress) end() {
 	p.ended = true
 }
 
-// examples keeps the first reason of each kind of reject.
+// examples keeps the first reason of each kind of reject, and the first
+// trajectory that went all the way to a reflection.
 type examples struct {
-	byReason map[manifests.ReasonCount]string
+	byReason   map[manifests.ReasonCount]string
+	trajectory *irgdata.Trajectory
 }
 
 func newExamples() *examples { return &examples{byReason: map[manifests.ReasonCount]string{}} }
@@ -121,18 +123,13 @@ func newExamples() *examples { return &examples{byReason: map[manifests.ReasonCo
 // see is called by one goroutine.
 func (e *examples) see(item irgdata.Item[irgdata.Judged]) {
 	if r := item.Reject; r != nil {
-		e.keep(manifests.ReasonCount{Stage: r.Stage, Rule: r.Rule}, r.Reason)
+		key := manifests.ReasonCount{Stage: r.Stage, Rule: r.Rule}
+		if _, ok := e.byReason[key]; !ok {
+			e.byReason[key] = r.Reason
+		}
 		return
 	}
-	for _, v := range item.Value.Verdicts {
-		if !v.Keep {
-			e.keep(manifests.ReasonCount{Stage: v.Stage, Rule: v.Rule, Mode: v.Mode}, v.Reason)
-		}
-	}
-}
-
-func (e *examples) keep(key manifests.ReasonCount, reason string) {
-	if _, ok := e.byReason[key]; !ok {
-		e.byReason[key] = reason
+	if e.trajectory == nil && !item.Value.Trajectory.Slots[irgdata.SlotReflection].IsZero() {
+		e.trajectory = &item.Value.Trajectory
 	}
 }

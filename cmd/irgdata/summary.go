@@ -10,6 +10,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/manifests"
 )
 
@@ -20,7 +21,7 @@ func summarize(w io.Writer, d *dataset, r result) {
 	if !r.published {
 		state = "already holds exactly this"
 	}
-	fmt.Fprintf(w, "Snapshot %d %s\n\n", r.snapshot.Number, state)
+	fmt.Fprintf(w, "Snapshot %d %s (%s)\n\n", r.snapshot.Number, state, duration(r.elapsed.Seconds()))
 	fmt.Fprintf(w, "  %s in → %s, %s rejected", plural(c.Items, "item"), plural(c.Trajectories, "trajectory"), humanize.Comma(c.Rejected))
 	switch {
 	case d.config.limit > 0:
@@ -30,7 +31,8 @@ func summarize(w io.Writer, d *dataset, r result) {
 	}
 	fmt.Fprint(w, "\n\n")
 	modeTable(w, c)
-	reasonTable(w, c, r.examples)
+	reasonTable(w, c, r.examples.byReason)
+	exampleLines(w, r.examples)
 	callLine(w, r)
 
 	var size, shards int64
@@ -52,27 +54,50 @@ func modeTable(w io.Writer, c manifests.Counts) {
 	fmt.Fprintln(w)
 }
 
-// reasonTable lists the rejects of whole items and then those of single modes,
-// with an example of each where one is known.
+// reasonTable lists the rejected items, with an example of each reason where
+// one is known, and then the rows that kept trajectories lost.
 func reasonTable(w io.Writer, c manifests.Counts, examples map[manifests.ReasonCount]string) {
-	if len(c.Reasons) == 0 {
-		return
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "  rejected\tstage\trule\t\n")
-	for _, modes := range []bool{false, true} {
+	for _, table := range []struct {
+		title   string
+		ofModes bool
+	}{{"rejected items", false}, {"modes lost by kept trajectories", true}} {
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		rows := 0
 		for _, reason := range c.Reasons {
-			if (reason.Mode != "") != modes {
+			if (reason.Mode != "") != table.ofModes {
 				continue
 			}
-			example := examples[manifests.ReasonCount{Stage: reason.Stage, Rule: reason.Rule, Mode: reason.Mode}]
-			if reason.Mode != "" {
-				example = reason.Mode
+			if rows++; rows == 1 {
+				fmt.Fprintf(t, "  %s\n", table.title)
 			}
-			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", humanize.Comma(reason.Count), reason.Stage, reason.Rule, shorten(example, 90))
+			what := reason.Mode
+			if what == "" {
+				what = shorten(examples[manifests.ReasonCount{Stage: reason.Stage, Rule: reason.Rule}], 90)
+			}
+			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", humanize.Comma(reason.Count), reason.Stage, reason.Rule, what)
+		}
+		t.Flush()
+		if rows > 0 {
+			fmt.Fprintln(w)
 		}
 	}
-	t.Flush()
+}
+
+// exampleLines show what a trajectory is.
+func exampleLines(w io.Writer, e *examples) {
+	if e.trajectory == nil {
+		return
+	}
+	slots := e.trajectory.Slots
+	fmt.Fprintf(w, "  one of them, %s\n", e.trajectory.Pair.Key)
+	for _, line := range []struct{ name, text string }{
+		{"asked", slots[irgdata.SlotPrompt].Text},
+		{"thought", slots[irgdata.SlotDraftThinking].Text},
+		{"drew, and saw", slots[irgdata.SlotReflection].Text},
+	} {
+		text := strings.TrimPrefix(strings.TrimSpace(line.text), "<think>")
+		fmt.Fprintf(w, "    %-14s %s\n", line.name, shorten(text, 110))
+	}
 	fmt.Fprintln(w)
 }
 

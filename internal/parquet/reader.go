@@ -7,10 +7,9 @@ import (
 	"io"
 	"iter"
 
-	"github.com/apache/arrow/go/v15/arrow"
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/file"
-	"github.com/apache/arrow/go/v15/parquet/pqarrow"
+	"github.com/apache/arrow/go/v15/parquet/schema"
 )
 
 // batchRows is how many rows a reader decodes at a time.
@@ -26,12 +25,12 @@ type Source interface {
 // give errors. It is used by one goroutine.
 type Reader struct {
 	file   *file.Reader
-	schema *arrow.Schema
+	schema *schema.Schema
 }
 
 // guard turns a panic into an error: the library panics on damaged input. It
-// helps on the calling goroutine alone, so rows are read with the library's
-// column readers; its Arrow readers start goroutines of their own.
+// helps on the calling goroutine alone, where the library's column readers
+// stay; its Arrow readers start goroutines of their own.
 func guard(err *error) {
 	if r := recover(); r != nil {
 		*err = fmt.Errorf("parquet: the file is damaged: %v", r)
@@ -45,13 +44,7 @@ func NewReader(src Source) (r *Reader, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("parquet: it is no Parquet file, or its footer is damaged: %w", err)
 	}
-	// Without the key-value metadata: a damaged Arrow schema in it can make the
-	// library allocate without bound, and Parquet's own schema says enough.
-	s, err := pqarrow.FromParquet(f.MetaData().Schema, nil, nil)
-	if err != nil {
-		return nil, fmt.Errorf("parquet: read the schema: %w", err)
-	}
-	return &Reader{file: f, schema: s}, nil
+	return &Reader{file: f, schema: f.MetaData().Schema}, nil
 }
 
 // NumRows is the number of rows in the file.
@@ -69,32 +62,13 @@ func (r *Reader) RowGroups() []int64 {
 // Columns lists the columns that a [Row] can hold; others are left out.
 func (r *Reader) Columns() []Column {
 	var columns []Column
-	for _, f := range r.schema.Fields() {
-		if k, ok := kindOf(f.Type); ok {
-			columns = append(columns, Column{Name: f.Name, Kind: k})
+	root := r.schema.Root()
+	for i := range root.NumFields() {
+		if k, ok := kindOf(root.Field(i)); ok {
+			columns = append(columns, Column{Name: root.Field(i).Name(), Kind: k})
 		}
 	}
 	return columns
-}
-
-func kindOf(t arrow.DataType) (Kind, bool) {
-	switch t := t.(type) {
-	case *arrow.StringType, *arrow.LargeStringType:
-		return String, true
-	case *arrow.Int64Type, *arrow.Int32Type:
-		return Int64, true
-	case *arrow.Float64Type, *arrow.Float32Type:
-		return Float64, true
-	case *arrow.BooleanType:
-		return Bool, true
-	case *arrow.BinaryType, *arrow.LargeBinaryType:
-		return Picture, true
-	case *arrow.StructType:
-		if _, ok := t.FieldIdx("bytes"); ok {
-			return Picture, true
-		}
-	}
-	return 0, false
 }
 
 // Rows yields the named columns of each row, in order. A bare binary column
@@ -159,30 +133,35 @@ type leaf struct {
 }
 
 func (r *Reader) column(name string) (column, error) {
-	index := r.schema.FieldIndices(name)
-	if len(index) != 1 {
-		return column{}, fmt.Errorf("parquet: the file has %d columns %q, want one", len(index), name)
-	}
-	field := r.schema.Field(index[0])
-	kind, ok := kindOf(field.Type)
-	if !ok {
-		return column{}, fmt.Errorf("parquet: column %q has type %s, which cannot be read", name, field.Type)
-	}
-	c := column{kind: kind}
-	_, nested := field.Type.(*arrow.StructType)
-	s := r.file.MetaData().Schema
-	for i := range s.NumColumns() {
-		if s.ColumnRoot(i).Name() != name {
+	root := r.schema.Root()
+	var field schema.Node
+	for i := range root.NumFields() {
+		if root.Field(i).Name() != name {
 			continue
 		}
-		l := &leaf{index: i, defined: s.Column(i).MaxDefinitionLevel()}
-		if s.Column(i).MaxRepetitionLevel() > 0 {
-			continue // no cell of ours
+		if field != nil {
+			return column{}, fmt.Errorf("parquet: the file has more than one column %q", name)
 		}
-		switch leafName := s.Column(i).Name(); {
-		case !nested || leafName == "bytes":
+		field = root.Field(i)
+	}
+	if field == nil {
+		return column{}, fmt.Errorf("parquet: the file has no column %q", name)
+	}
+	kind, ok := kindOf(field)
+	if !ok {
+		return column{}, fmt.Errorf("parquet: column %q is of a type that cannot be read", name)
+	}
+	c := column{kind: kind}
+	_, nested := field.(*schema.GroupNode)
+	for i := range r.schema.NumColumns() {
+		if r.schema.ColumnRoot(i).Name() != name || r.schema.Column(i).MaxRepetitionLevel() > 0 {
+			continue
+		}
+		l := &leaf{index: i, defined: r.schema.Column(i).MaxDefinitionLevel()}
+		switch path := r.schema.Column(i).ColumnPath(); {
+		case !nested, len(path) == 2 && path[1] == "bytes":
 			c.value = l
-		case leafName == "path":
+		case len(path) == 2 && path[1] == "path" && r.schema.Column(i).PhysicalType() == parquet.Types.ByteArray:
 			c.path = l
 		}
 	}

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/metadata"
+	"github.com/apache/arrow/go/v15/parquet/schema"
 )
 
 // Kind is the type of a column's cells.
@@ -36,40 +38,96 @@ type Image struct {
 // Row holds one cell for each column, in order.
 type Row []any
 
-// pictureType is the Arrow type of datasets.Image, its fields in this order.
-var pictureType = arrow.StructOf(
-	arrow.Field{Name: "bytes", Type: arrow.BinaryTypes.Binary, Nullable: true},
-	arrow.Field{Name: "path", Type: arrow.BinaryTypes.String, Nullable: true},
-)
-
-// arrowSchema is the Arrow schema of the columns, with the metadata from which
-// Hugging Face's datasets learns its features.
-func arrowSchema(columns []Column) (*arrow.Schema, error) {
-	features := map[string]any{}
-	var fields []arrow.Field
+// newSchema is the Parquet schema of the columns. Only pictures and their
+// fields are nullable.
+func newSchema(columns []Column) (*schema.GroupNode, error) {
+	var fields schema.FieldList
 	for _, c := range columns {
-		f := arrow.Field{Name: c.Name}
-		value := func(dtype string) any { return map[string]string{"dtype": dtype, "_type": "Value"} }
+		var node schema.Node
+		var err error
 		switch c.Kind {
 		case String:
-			f.Type, features[c.Name] = arrow.BinaryTypes.String, value("string")
+			node, err = schema.NewPrimitiveNodeLogical(c.Name, parquet.Repetitions.Required, schema.StringLogicalType{}, parquet.Types.ByteArray, 0, -1)
 		case Int64:
-			f.Type, features[c.Name] = arrow.PrimitiveTypes.Int64, value("int64")
+			node = schema.NewInt64Node(c.Name, parquet.Repetitions.Required, -1)
 		case Float64:
-			f.Type, features[c.Name] = arrow.PrimitiveTypes.Float64, value("float64")
+			node = schema.NewFloat64Node(c.Name, parquet.Repetitions.Required, -1)
 		case Bool:
-			f.Type, features[c.Name] = arrow.FixedWidthTypes.Boolean, value("bool")
+			node = schema.NewBooleanNode(c.Name, parquet.Repetitions.Required, -1)
 		case Picture:
-			f.Type, f.Nullable, features[c.Name] = pictureType, true, map[string]string{"_type": "Image"}
+			node, err = pictureNode(c.Name)
 		default:
-			return nil, fmt.Errorf("column %s: kind %d is unknown", c.Name, c.Kind)
+			err = fmt.Errorf("kind %d is unknown", c.Kind)
 		}
-		fields = append(fields, f)
+		if err != nil {
+			return nil, fmt.Errorf("column %s: %w", c.Name, err)
+		}
+		fields = append(fields, node)
 	}
-	info, err := json.Marshal(map[string]any{"info": map[string]any{"features": features}})
+	return schema.NewGroupNode("schema", parquet.Repetitions.Required, fields, -1)
+}
+
+// pictureNode is the type of datasets.Image, its fields in this order.
+func pictureNode(name string) (schema.Node, error) {
+	path, err := schema.NewPrimitiveNodeLogical("path", parquet.Repetitions.Optional, schema.StringLogicalType{}, parquet.Types.ByteArray, 0, -1)
 	if err != nil {
 		return nil, err
 	}
-	metadata := arrow.NewMetadata([]string{"huggingface"}, []string{string(info)})
-	return arrow.NewSchema(fields, &metadata), nil
+	bytes := schema.NewByteArrayNode("bytes", parquet.Repetitions.Optional, -1)
+	return schema.NewGroupNode(name, parquet.Repetitions.Optional, schema.FieldList{bytes, path}, -1)
+}
+
+// features is the metadata from which Hugging Face's datasets learns that a
+// column holds images.
+func features(columns []Column) (metadata.KeyValueMetadata, error) {
+	byName := map[string]any{}
+	for _, c := range columns {
+		if c.Kind == Picture {
+			byName[c.Name] = map[string]string{"_type": "Image"}
+			continue
+		}
+		dtype := map[Kind]string{String: "string", Int64: "int64", Float64: "float64", Bool: "bool"}[c.Kind]
+		byName[c.Name] = map[string]string{"dtype": dtype, "_type": "Value"}
+	}
+	info, err := json.Marshal(map[string]any{"info": map[string]any{"features": byName}})
+	if err != nil {
+		return nil, err
+	}
+	m := metadata.NewKeyValueMetadata()
+	return m, m.Append("huggingface", string(info))
+}
+
+// kindOf is the kind of a top-level field, if its cells can be read.
+func kindOf(n schema.Node) (Kind, bool) {
+	if n.RepetitionType() == parquet.Repetitions.Repeated {
+		return 0, false
+	}
+	if group, ok := n.(*schema.GroupNode); ok {
+		i := group.FieldIndexByName("bytes")
+		if i < 0 || group.Field(i).RepetitionType() == parquet.Repetitions.Repeated {
+			return 0, false
+		}
+		bytes, ok := group.Field(i).(*schema.PrimitiveNode)
+		return Picture, ok && bytes.PhysicalType() == parquet.Types.ByteArray
+	}
+	leaf, ok := n.(*schema.PrimitiveNode)
+	if !ok {
+		return 0, false
+	}
+	plain := leaf.LogicalType().IsNone() || !leaf.LogicalType().IsValid()
+	switch leaf.PhysicalType() {
+	case parquet.Types.ByteArray:
+		if _, text := leaf.LogicalType().(schema.StringLogicalType); text {
+			return String, true
+		}
+		return Picture, plain
+	case parquet.Types.Int32, parquet.Types.Int64:
+		_, integer := leaf.LogicalType().(*schema.IntLogicalType)
+		return Int64, plain || integer
+	case parquet.Types.Float, parquet.Types.Double:
+		return Float64, plain
+	case parquet.Types.Boolean:
+		return Bool, plain
+	}
+	return 0, false
 }

@@ -1,18 +1,16 @@
 package parquet
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
-	"github.com/apache/arrow/go/v15/arrow/array"
-	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/compress"
-	"github.com/apache/arrow/go/v15/parquet/pqarrow"
+	"github.com/apache/arrow/go/v15/parquet/file"
 )
 
-// WriterOptions bound a row group, which a writer holds in memory about twice:
-// as cells and as encoded pages.
+// WriterOptions bound a row group, whose rows a writer holds in memory.
 type WriterOptions struct {
 	// Rows is the most rows of a row group, and Bytes about the most bytes of
 	// cells; zero means 1,000 rows and 64 MiB.
@@ -26,10 +24,9 @@ type Writer struct {
 	columns []Column
 	o       WriterOptions
 	sink    *stickySink
-	file    *pqarrow.FileWriter
-	builder *array.RecordBuilder
-	rows    int   // in the row group under way
-	bytes   int64 // in the row group under way
+	file    *file.Writer
+	rows    []Row // of the row group under way
+	bytes   int64 // of their cells
 	total   int64
 	groups  int
 }
@@ -59,16 +56,18 @@ func NewWriter(w io.Writer, columns []Column, o WriterOptions) (*Writer, error) 
 	if o.Bytes <= 0 {
 		o.Bytes = 64 << 20
 	}
-	arrowSchema, err := arrowSchema(columns)
+	root, err := newSchema(columns)
+	if err != nil {
+		return nil, fmt.Errorf("parquet: %w", err)
+	}
+	keyValues, err := features(columns)
 	if err != nil {
 		return nil, fmt.Errorf("parquet: %w", err)
 	}
 	properties := []parquet.WriterProperty{
 		parquet.WithCompression(compress.Codecs.Zstd),
 		parquet.WithDictionaryDefault(false),
-		parquet.WithRootRepetition(parquet.Repetitions.Required),
-		parquet.WithMaxRowGroupLength(int64(o.Rows)),
-		parquet.WithBatchSize(8), // a page holds few images
+		parquet.WithBatchSize(batchRows), // a page holds few images
 		parquet.WithCreatedBy("irgdata"),
 	}
 	for _, c := range columns {
@@ -81,18 +80,15 @@ func NewWriter(w io.Writer, columns []Column, o WriterOptions) (*Writer, error) 
 		}
 	}
 	sink := &stickySink{w: w}
-	file, err := pqarrow.NewFileWriter(arrowSchema, sink, parquet.NewWriterProperties(properties...),
-		pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema()))
-	if err != nil {
-		return nil, fmt.Errorf("parquet: %w", err)
-	}
+	writer := file.NewParquetWriter(sink, root, file.WithWriterProps(parquet.NewWriterProperties(properties...)), file.WithWriteMetadata(keyValues))
 	if sink.err != nil {
 		return nil, fmt.Errorf("parquet: write the header: %w", sink.err)
 	}
-	return &Writer{columns: columns, o: o, sink: sink, file: file, builder: array.NewRecordBuilder(memory.DefaultAllocator, arrowSchema)}, nil
+	return &Writer{columns: columns, o: o, sink: sink, file: writer}, nil
 }
 
-// Write adds a row and ends the row group when it is full.
+// Write adds a row and ends the row group when it is full. The cells must not
+// be modified afterwards.
 func (w *Writer) Write(row Row) error {
 	if len(row) != len(w.columns) {
 		return fmt.Errorf("parquet: a row has %d cells, want %d", len(row), len(w.columns))
@@ -102,12 +98,12 @@ func (w *Writer) Write(row Row) error {
 			return fmt.Errorf("parquet: column %s: a cell is a %T, which does not fit", c.Name, row[i])
 		}
 	}
-	for i, cell := range row {
-		w.bytes += w.append(i, cell)
+	for _, cell := range row {
+		w.bytes += size(cell)
 	}
-	w.rows++
+	w.rows = append(w.rows, row)
 	w.total++
-	if w.rows >= w.o.Rows || w.bytes >= w.o.Bytes {
+	if len(w.rows) >= w.o.Rows || w.bytes >= w.o.Bytes {
 		return w.EndRowGroup()
 	}
 	return nil
@@ -131,48 +127,116 @@ func fits(k Kind, cell any) bool {
 	return ok
 }
 
-// append adds a cell that fits its column and returns its size.
-func (w *Writer) append(i int, cell any) int64 {
-	switch b := w.builder.Field(i).(type) {
-	case *array.StringBuilder:
-		b.Append(cell.(string))
-		return int64(len(cell.(string)))
-	case *array.Int64Builder:
-		b.Append(cell.(int64))
-	case *array.Float64Builder:
-		b.Append(cell.(float64))
-	case *array.BooleanBuilder:
-		b.Append(cell.(bool))
-	case *array.StructBuilder:
-		picture, ok := cell.(Image)
-		if !ok {
-			b.AppendNull()
-			return 1
-		}
-		b.Append(true)
-		b.FieldBuilder(0).(*array.BinaryBuilder).Append(picture.Bytes)
-		b.FieldBuilder(1).(*array.StringBuilder).Append(picture.Path)
-		return int64(len(picture.Bytes) + len(picture.Path))
+// size is about the memory of a cell.
+func size(cell any) int64 {
+	switch c := cell.(type) {
+	case string:
+		return int64(len(c))
+	case Image:
+		return int64(len(c.Bytes) + len(c.Path))
 	}
 	return 8
 }
 
 // EndRowGroup writes the rows since the last row group as one.
 func (w *Writer) EndRowGroup() error {
-	if w.rows == 0 {
+	if len(w.rows) == 0 {
 		return nil
 	}
-	record := w.builder.NewRecord()
-	defer record.Release()
-	w.rows, w.bytes = 0, 0
-	w.groups++
-	if err := w.file.Write(record); err != nil {
-		return fmt.Errorf("parquet: write row group %d: %w", w.groups-1, err)
+	err := w.writeRows()
+	if w.sink.err != nil { // the cause of whatever followed
+		err = w.sink.err
 	}
-	if w.sink.err != nil {
-		return fmt.Errorf("parquet: write row group %d: %w", w.groups-1, w.sink.err)
+	if err != nil {
+		return fmt.Errorf("parquet: write row group %d: %w", w.groups, err)
+	}
+	clear(w.rows) // gives the cells back
+	w.rows, w.bytes = w.rows[:0], 0
+	w.groups++
+	return nil
+}
+
+func (w *Writer) writeRows() (err error) {
+	defer func() {
+		if r := recover(); r != nil { // in the library
+			err = fmt.Errorf("%v", r)
+		}
+	}()
+	group := w.file.AppendRowGroup()
+	for i, c := range w.columns {
+		leaves := []func(Image) []byte{nil} // the cell itself
+		if c.Kind == Picture {
+			leaves = []func(Image) []byte{Image.bytes, Image.path}
+		}
+		for _, leaf := range leaves {
+			chunk, err := group.NextColumn()
+			if err != nil {
+				return err
+			}
+			if err := w.writeColumn(chunk, i, leaf); err != nil {
+				return fmt.Errorf("column %s: %w", c.Name, err)
+			}
+			if err := chunk.Close(); err != nil {
+				return fmt.Errorf("column %s: %w", c.Name, err)
+			}
+		}
+	}
+	return group.Close()
+}
+
+func (i Image) bytes() []byte { return i.Bytes }
+func (i Image) path() []byte  { return []byte(i.Path) }
+
+// writeColumn writes one leaf of the rows' cells, a few at a time, so that
+// converted values take little memory.
+func (w *Writer) writeColumn(chunk file.ColumnChunkWriter, i int, leaf func(Image) []byte) error {
+	for rows := w.rows; len(rows) > 0; {
+		n := min(len(rows), batchRows)
+		var err error
+		switch chunk := chunk.(type) {
+		case *file.ByteArrayColumnChunkWriter:
+			values, levels := byteArrays(rows[:n], i, leaf)
+			_, err = chunk.WriteBatch(values, levels, nil)
+		case *file.Int64ColumnChunkWriter:
+			_, err = chunk.WriteBatch(cells[int64](rows[:n], i), nil, nil)
+		case *file.Float64ColumnChunkWriter:
+			_, err = chunk.WriteBatch(cells[float64](rows[:n], i), nil, nil)
+		case *file.BooleanColumnChunkWriter:
+			_, err = chunk.WriteBatch(cells[bool](rows[:n], i), nil, nil)
+		default:
+			err = errors.New("no such writer")
+		}
+		if err != nil {
+			return err
+		}
+		rows = rows[n:]
 	}
 	return nil
+}
+
+// byteArrays are the texts of a column, or one leaf of its pictures with their
+// definition levels.
+func byteArrays(rows []Row, i int, leaf func(Image) []byte) (values []parquet.ByteArray, levels []int16) {
+	const null, present = 0, 2 // a field of a nullable struct is never null itself
+	for _, row := range rows {
+		switch cell := row[i].(type) {
+		case string:
+			values = append(values, parquet.ByteArray(cell))
+		case Image:
+			values, levels = append(values, leaf(cell)), append(levels, present)
+		default:
+			levels = append(levels, null)
+		}
+	}
+	return values, levels
+}
+
+func cells[T any](rows []Row, i int) []T {
+	values := make([]T, len(rows))
+	for r, row := range rows {
+		values[r] = row[i].(T)
+	}
+	return values
 }
 
 // Rows and RowGroups count what was written so far.
@@ -182,20 +246,10 @@ func (w *Writer) Rows() int64 { return w.total }
 func (w *Writer) RowGroups() int { return w.groups }
 
 // Pending is the number of rows since the last row group ended.
-func (w *Writer) Pending() int { return w.rows }
-
-// Discard frees the rows of a writer that will not be closed. After Close it
-// does nothing.
-func (w *Writer) Discard() {
-	if w.builder != nil {
-		w.builder.Release()
-		w.builder = nil
-	}
-}
+func (w *Writer) Pending() int { return len(w.rows) }
 
 // Close writes the last row group and the footer.
 func (w *Writer) Close() error {
-	defer w.Discard()
 	if err := w.EndRowGroup(); err != nil {
 		return err
 	}
