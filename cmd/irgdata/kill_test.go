@@ -81,21 +81,21 @@ func TestKilledBuilds(t *testing.T) {
 		finished := ledgerAnswers(t, dir)
 		models.forget()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(random.Float64()*1.1*float64(whole)))
-		out, err := command(ctx, dir, "build").CombinedOutput()
+		cmd := command(ctx, dir, "build")
+		out, err := cmd.CombinedOutput()
 		cancel()
 		for answer, times := range models.asked() {
 			if finished[answer] {
 				t.Fatalf("kill %d: a call that was in the ledger was made again (%d times): %.200s", killed, times, answer)
 			}
 		}
-		var exit *exec.ExitError
 		switch {
-		case err == nil:
+		case cmd.ProcessState.Success():
 			// It came to its end; begin anew, so that kills hit all parts.
 			comparePublished(t, alone, dir)
 			dir = configure()
 			continue
-		case errors.As(err, &exit) && exit.ExitCode() == -1:
+		case cmd.ProcessState.ExitCode() == -1: // by a signal
 			killed++
 			checkVisible(t, dir)
 		default:
