@@ -27,12 +27,14 @@ func (a *Annotator) Plan(ctx context.Context, pairs iter.Seq2[irgdata.Item[irgda
 		}
 		plan.Calls = append(plan.Calls, calls)
 	}
+	reasons := map[manifests.ReasonCount]int64{}
 	for item, err := range pairs {
 		if err != nil {
 			return plan, err
 		}
-		if item.Reject != nil {
+		if r := item.Reject; r != nil {
 			plan.Rejected++
+			reasons[manifests.ReasonCount{Stage: r.Stage, Rule: r.Rule}]++
 			continue
 		}
 		plan.Pairs++
@@ -41,6 +43,7 @@ func (a *Annotator) Plan(ctx context.Context, pairs iter.Seq2[irgdata.Item[irgda
 			return plan, err
 		}
 	}
+	plan.Reasons = manifests.CountReasons(reasons)
 	return plan, nil
 }
 

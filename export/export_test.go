@@ -263,7 +263,7 @@ func TestExportHoldsEveryRow(t *testing.T) {
 			t.Errorf("%s holds %v, want %v", mode.Mode, prompts, want)
 		}
 	}
-	for _, name := range []string{"dataset_info.json", "parquet_info.json", "train_stage1.yaml", "train_stage2.yaml"} {
+	for _, name := range []string{"dataset_info.json", "parquet_info.json", "train_stage1.yaml", "train_stage2.yaml", "README.md"} {
 		if _, err := dest.Stat(t.Context(), name); err != nil {
 			t.Error(err)
 		}
@@ -422,7 +422,7 @@ func TestEveryFaultLeavesNothingHalf(t *testing.T) {
 				t.Fatalf("fault %d at operation %d: a failed export left %v (%v)", fault, operation, entries, err)
 			}
 		}
-		if files := tree(t, dir); len(files) != 6+5 {
+		if files := tree(t, dir); len(files) != 6+6 {
 			t.Errorf("fault %d: the export has %d files", fault, len(files))
 		}
 	}

@@ -8,9 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/internal/lock"
 )
 
 // ToFolder publishes an export as the folder dir, whole or not at all: it is
@@ -32,7 +31,10 @@ func ToFolder(ctx context.Context, dir string, write func(ctx context.Context, d
 		return fmt.Errorf("export to %s: %w", dir, err)
 	}
 	partial := filepath.Join(parent, ".partial-"+filepath.Base(dir))
-	unlock, err := lock(partial + ".lock")
+	unlock, err := lock.File(partial + ".lock")
+	if errors.Is(err, lock.ErrHeld) {
+		err = fmt.Errorf("%w: %w", ErrBusy, err)
+	}
 	if err != nil {
 		return fmt.Errorf("export to %s: %w", dir, err)
 	}
@@ -56,34 +58,6 @@ func ToFolder(ctx context.Context, dir string, write func(ctx context.Context, d
 
 // ErrBusy says that another export to the same place is under way.
 var ErrBusy = errors.New("another export to this place is under way: wait for it")
-
-// lock takes a lock that the kernel drops with the process.
-func lock(path string) (unlock func(), err error) {
-	for {
-		file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-		if err != nil {
-			return nil, err
-		}
-		if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-			file.Close()
-			return nil, fmt.Errorf("%w (it holds %s)", ErrBusy, path)
-		}
-		// The last holder may have removed the name after it was opened here:
-		// a lock on a nameless file excludes nobody.
-		mine, err := file.Stat()
-		if err != nil {
-			file.Close()
-			return nil, err
-		}
-		if named, err := os.Stat(path); err == nil && os.SameFile(mine, named) {
-			return func() {
-				os.Remove(path)
-				file.Close()
-			}, nil
-		}
-		file.Close()
-	}
-}
 
 func syncDir(dir string) error {
 	d, err := os.Open(dir)

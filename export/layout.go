@@ -2,7 +2,7 @@ package export
 
 import (
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/irgdata/irgdata/manifests"
 )
@@ -25,12 +25,15 @@ type TooFewRowsError struct {
 }
 
 func (e *TooFewRowsError) Error() string {
-	var modes []string
-	for _, m := range e.Modes {
-		modes = append(modes, fmt.Sprintf("%s has %d", m.Mode, m.Rows))
+	least := slices.MinFunc(e.Modes, func(a, b manifests.ModeCount) int { return int(a.Rows - b.Rows) })
+	readers := e.Ranks * e.Workers
+	others := ""
+	if n := len(e.Modes) - 1; n > 0 {
+		others = fmt.Sprintf(" (%d other modes have too few as well)", n)
 	}
-	return fmt.Sprintf("%d ranks × %d workers need at least %d rows in each mode, or the trainer reads nothing of it, and %s: build from more pairs, lower the number of ranks or workers, or leave the mode out",
-		e.Ranks, e.Workers, e.Ranks*e.Workers, strings.Join(modes, ", "))
+	return fmt.Sprintf("%d ranks × %d workers are %d readers and need as many rows of each mode, or the trainer reads nothing of it, and %s has %d%s: "+
+		"build from more pairs, export for fewer readers (`irgdata export --ranks %d --workers 1`), or leave the mode out",
+		e.Ranks, e.Workers, readers, least.Mode, least.Rows, others, max(1, min(int64(e.Ranks), least.Rows)))
 }
 
 // layout says how many rows each row group of each file of a mode has.

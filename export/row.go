@@ -201,13 +201,38 @@ func readRecord(row parquet.Row) (record, error) {
 	return r, nil
 }
 
-// rejectColumns are the columns of a shard of rejects.
+// rejectColumns are the columns of a shard of rejects: texts, then the score.
 func rejectColumns() []parquet.Column {
 	var columns []parquet.Column
-	for _, name := range []string{"stage", "rule", "reason", "mode", "id", "prompt", "source", "key", "license", "url", "image"} {
+	for _, name := range rejectColumnNames() {
 		columns = append(columns, parquet.Column{Name: name, Kind: parquet.String})
 	}
-	return append(columns, parquet.Column{Name: "score", Kind: parquet.Float64})
+	columns[len(columns)-1].Kind = parquet.Float64
+	return columns
+}
+
+func rejectColumnNames() []string {
+	return []string{"stage", "rule", "reason", "mode", "id", "prompt", "source", "key", "license", "url", "image", "score"}
+}
+
+// readReject makes a reject of a row of the rejectColumns.
+func readReject(row parquet.Row) (irgdata.Reject, error) {
+	texts := make([]string, len(row)-1)
+	for i := range texts {
+		texts[i], _ = row[i].(string)
+	}
+	score, _ := row[len(row)-1].(float64)
+	r := irgdata.Reject{
+		Stage: texts[0], Rule: texts[1], Reason: texts[2], Mode: texts[3], Score: score,
+		Pair: irgdata.Pair{Prompt: texts[5], Source: texts[6], Key: texts[7], License: texts[8], URL: texts[9]},
+	}
+	if err := r.Pair.ID.UnmarshalText([]byte(texts[4])); err != nil {
+		return r, fmt.Errorf("column id: %w", err)
+	}
+	if err := r.Pair.Image.Digest.UnmarshalText([]byte(texts[10])); err != nil {
+		return r, fmt.Errorf("column image: %w", err)
+	}
+	return r, nil
 }
 
 func rejectRow(r irgdata.Reject) parquet.Row {

@@ -11,8 +11,6 @@ import (
 	"iter"
 	"math"
 	"os"
-	"slices"
-	"strings"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/blob"
@@ -161,16 +159,7 @@ func (c *counter) judged(j irgdata.Judged) (lost []irgdata.Reject) {
 }
 
 func (c *counter) counts() manifests.Counts {
-	for reason, n := range c.reasons {
-		reason.Count = n
-		c.c.Reasons = append(c.c.Reasons, reason)
-	}
-	slices.SortFunc(c.c.Reasons, func(a, b manifests.ReasonCount) int {
-		if n := int(b.Count - a.Count); n != 0 {
-			return n
-		}
-		return strings.Compare(a.Stage+"\x00"+a.Rule+"\x00"+a.Mode, b.Stage+"\x00"+b.Rule+"\x00"+b.Mode)
-	})
+	c.c.Reasons = manifests.CountReasons(c.reasons)
 	return c.c
 }
 
@@ -274,31 +263,64 @@ func (s *shards) discard() {
 	}
 }
 
-// readShard yields the trajectories of a snapshot's shard.
-func readShard(ctx context.Context, store blob.Store, s manifests.Shard, work string) iter.Seq2[record, error] {
-	return func(yield func(record, error) bool) {
+// Rejects yields the rejects of a snapshot, in the order of the sources: whole
+// items, and the modes that kept trajectories lost. Of the pairs it knows what
+// the shards hold.
+func Rejects(ctx context.Context, store blob.Store, s manifests.Snapshot, work string) iter.Seq2[irgdata.Reject, error] {
+	return func(yield func(irgdata.Reject, error) bool) {
+		for _, shard := range s.Rejects {
+			for row, err := range shardRows(ctx, store, shard, work, rejectColumnNames()) {
+				var r irgdata.Reject
+				if err == nil {
+					r, err = readReject(row)
+				}
+				if !yield(r, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// shardRows yields the named columns of a shard's rows.
+func shardRows(ctx context.Context, store blob.Store, s manifests.Shard, work string, columns []string) iter.Seq2[parquet.Row, error] {
+	return func(yield func(parquet.Row, error) bool) {
 		file, err := blob.Spool(ctx, store, s.Key, s.Size, s.Digest, work)
 		if err != nil {
-			yield(record{}, err)
+			yield(nil, err)
 			return
 		}
 		defer file.Close()
 		reader, err := parquet.NewReader(file)
 		if err != nil {
-			yield(record{}, fmt.Errorf("read shard %s: %w", store.URL(s.Key), err))
+			yield(nil, fmt.Errorf("read shard %s: %w", store.URL(s.Key), err))
 			return
 		}
 		n := 0
-		for row, err := range reader.Rows(ctx, recordColumns()...) {
-			var r record
-			if err == nil {
-				r, err = readRecord(row)
-			}
+		for row, err := range reader.Rows(ctx, columns...) {
 			if err != nil {
-				yield(record{}, fmt.Errorf("read shard %s: row %d: %w", store.URL(s.Key), n, err))
+				err = fmt.Errorf("read shard %s: row %d: %w", store.URL(s.Key), n, err)
+			}
+			if !yield(row, err) || err != nil {
 				return
 			}
-			if !yield(r, nil) {
+			n++
+		}
+	}
+}
+
+// readShard yields the trajectories of a snapshot's shard.
+func readShard(ctx context.Context, store blob.Store, s manifests.Shard, work string) iter.Seq2[record, error] {
+	return func(yield func(record, error) bool) {
+		n := 0
+		for row, err := range shardRows(ctx, store, s, work, recordColumns()) {
+			var r record
+			if err == nil {
+				if r, err = readRecord(row); err != nil {
+					err = fmt.Errorf("read shard %s: row %d: %w", store.URL(s.Key), n, err)
+				}
+			}
+			if !yield(r, err) || err != nil {
 				return
 			}
 			n++

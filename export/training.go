@@ -3,9 +3,11 @@ package export
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"strings"
+	"text/template"
 
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/modes"
@@ -14,17 +16,20 @@ import (
 // datasetName is the name of the data set in the training configuration.
 const datasetName = "irgl"
 
+const parquetInfoName = "parquet_info.json"
+
 // writeTraining writes the files that point the official training code at an
 // export: dataset_info.json (for DATASET_INFO in SFT/data/dataset_info.py),
 // parquet_info.json, and a configuration of each training stage (as
-// SFT/data/configs/train_toy_dataset_stage1.yaml).
+// SFT/data/configs/train_toy_dataset_stage1.yaml), and a README that says how to
+// start.
 func writeTraining(ctx context.Context, dest blob.Store, m Manifest, wanted []modes.Mode, root string) error {
 	root = strings.TrimSuffix(root, "/")
 	info := map[string]any{}
 	parquetInfo := map[string]any{}
 	files := map[string]int{}
 	for _, mode := range m.Modes {
-		info[mode.Mode] = map[string]any{datasetName: map[string]string{"data_dir": root + "/" + mode.Mode}}
+		info[mode.Mode] = map[string]any{datasetName: map[string]string{"data_dir": root + "/" + mode.Mode, "parquet_info_path": root + "/" + parquetInfoName}}
 		files[mode.Mode] = len(mode.Files)
 		for _, f := range mode.Files {
 			parquetInfo[root+"/"+f.Path] = map[string]int{"num_row_groups": f.RowGroups}
@@ -43,9 +48,10 @@ func writeTraining(ctx context.Context, dest blob.Store, m Manifest, wanted []mo
 		text func() ([]byte, error)
 	}{
 		{"dataset_info.json", func() ([]byte, error) { return indented(info) }},
-		{"parquet_info.json", func() ([]byte, error) { return indented(parquetInfo) }},
+		{parquetInfoName, func() ([]byte, error) { return indented(parquetInfo) }},
 		{"train_stage1.yaml", func() ([]byte, error) { return []byte(stage1.String()), nil }},
 		{"train_stage2.yaml", func() ([]byte, error) { return []byte(stage2.String()), nil }},
+		{"README.md", func() ([]byte, error) { return readme(m, root, stage2.Len() > 0) }},
 	} {
 		text, err := f.text()
 		if err == nil && len(text) > 0 {
@@ -56,6 +62,24 @@ func writeTraining(ctx context.Context, dest blob.Store, m Manifest, wanted []mo
 		}
 	}
 	return nil
+}
+
+//go:embed readme.md
+var readmeText string
+
+// readme says how to train on the export.
+func readme(m Manifest, root string, stage2 bool) ([]byte, error) {
+	t, err := template.New("README.md").Parse(readmeText)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	err = t.Execute(&out, struct {
+		Manifest
+		Root           string
+		Remote, Stage2 bool
+	}{m, root, strings.Contains(root, "://"), stage2})
+	return out.Bytes(), err
 }
 
 func indented(v any) ([]byte, error) {

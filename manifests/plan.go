@@ -3,29 +3,31 @@ package manifests
 // Plan is what a build would do.
 type Plan struct {
 	// Pairs would be annotated, and Rejected items would not.
-	Pairs    int64
-	Rejected int64
+	Pairs    int64 `json:"pairs"`
+	Rejected int64 `json:"rejected"`
+	// Reasons counts the rejected items.
+	Reasons []ReasonCount `json:"reasons"`
 	// Bytes is the size of the pairs' images.
-	Bytes int64
+	Bytes int64 `json:"bytes"`
 	// Calls are in the order in which a pair's are made.
-	Calls []PlannedCalls
+	Calls []PlannedCalls `json:"calls"`
 }
 
 // PlannedCalls are the calls of one step.
 type PlannedCalls struct {
-	Step  string // "draft/1"
-	Model string // "name@revision"
+	Step  string `json:"step"`  // "draft/1"
+	Model string `json:"model"` // "name@revision"
 	// Make would be sent to the model, Reuse are in the ledger. Make counts a
 	// call too whose context another missing call has yet to fill; it is not
 	// made if that one fails.
-	Make  int64
-	Reuse int64
+	Make  int64 `json:"make"`
+	Reuse int64 `json:"reuse"`
 	// PaintedBytes is the size of the reused calls' images.
-	PaintedBytes int64
+	PaintedBytes int64 `json:"painted_bytes"`
 	// Images says that the answer is an image.
-	Images bool
+	Images bool `json:"images"`
 	// Seconds is the mean time of such a call in the ledger, 0 if unknown.
-	Seconds float64
+	Seconds float64 `json:"seconds"`
 }
 
 // Make sums the calls that would be sent.

@@ -2,12 +2,14 @@ package manifests
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -63,6 +65,9 @@ type Settings struct {
 	Templates []TemplateName   `json:"templates"`
 	Rules     []RuleSetting    `json:"rules"`
 }
+
+// Preview reports whether only a part of the items was read.
+func (s Settings) Preview() bool { return s.Limit > 0 || s.Sample > 0 }
 
 // SourceName is a source as the configuration names it.
 type SourceName struct {
@@ -128,6 +133,20 @@ type ReasonCount struct {
 	Rule  string `json:"rule"`
 	Mode  string `json:"mode,omitempty"` // empty: whole items
 	Count int64  `json:"count"`
+}
+
+// CountReasons lists the counts by reason, the most frequent first; the Count
+// of the keys is zero.
+func CountReasons(counts map[ReasonCount]int64) []ReasonCount {
+	reasons := []ReasonCount{}
+	for reason, n := range counts {
+		reason.Count = n
+		reasons = append(reasons, reason)
+	}
+	slices.SortFunc(reasons, func(a, b ReasonCount) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Mode, b.Mode))
+	})
+	return reasons
 }
 
 // Shard is a Parquet file of the store.
@@ -322,14 +341,27 @@ func Latest(ctx context.Context, store blob.Store) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	newest := 0
-	for _, n := range numbers {
-		newest = max(newest, n)
-	}
-	if newest == 0 {
+	if len(numbers) == 0 {
 		return Snapshot{}, fmt.Errorf("%w in %s: run `irgdata build` first", ErrNoSnapshot, store.URL(manifestPrefix))
 	}
-	return Load(ctx, store, newest)
+	return Load(ctx, store, slices.Max(numbers))
+}
+
+// LatestFull reads the newest snapshot that is no preview, or the newest one
+// if all are previews, or gives ErrNoSnapshot.
+func LatestFull(ctx context.Context, store blob.Store) (Snapshot, error) {
+	numbers, err := Numbers(ctx, store)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	slices.SortFunc(numbers, func(a, b int) int { return b - a })
+	for _, n := range numbers {
+		s, err := Load(ctx, store, n)
+		if err != nil || !s.Settings.Preview() {
+			return s, err
+		}
+	}
+	return Latest(ctx, store)
 }
 
 // Load reads a snapshot's manifest and checks that it can be true.

@@ -55,6 +55,16 @@ func (s Step) Want() runtime.Output {
 	return runtime.Text
 }
 
+// Images is the number of images that the step's context shows.
+func (s Step) Images() (n int) {
+	for _, seg := range s.Context {
+		if seg.Template == "" && seg.Slot.IsImage() {
+			n++
+		}
+	}
+	return n
+}
+
 // Needs returns the slots that the step's context shows.
 func (s Step) Needs() []irgdata.Slot {
 	needs := []irgdata.Slot{irgdata.SlotPrompt}

@@ -234,8 +234,15 @@ func (c Config) validate() error {
 		}
 		names[s.Name] = i
 	}
-	if c.Store == "" {
-		return wrong("store", "is empty: want a folder or s3://bucket/prefix")
+	for _, place := range []struct{ key, value string }{{"store", c.Store}, {"export.to", c.Export.To}} {
+		if place.value == "" {
+			return wrong(place.key, "is empty: want a folder or s3://bucket/prefix")
+		}
+		if strings.Contains(place.value, "://") {
+			if _, _, err := parseBucket(place.value); err != nil {
+				return wrong(place.key, "%v", err)
+			}
+		}
 	}
 	if c.Work == "" || strings.Contains(c.Work, "://") {
 		return wrong("work", "is %q: want a local folder", c.Work)
@@ -283,7 +290,7 @@ func (c Config) validate() error {
 		{"export.workers", int64(c.Export.Workers), 1 << 10},
 	} {
 		if number.value < 1 || number.value > number.most {
-			return wrong(number.path, "is out of range: want 1 to %s", showLimit(number.path, number.most))
+			return wrong(number.path, "is out of range: want %s to %s", showNumber(number.path, 1), showNumber(number.path, number.most))
 		}
 	}
 	if key, err := c.Filter.Validate(); err != nil {
@@ -298,13 +305,15 @@ func (c Config) validate() error {
 	return nil
 }
 
-// showLimit writes the largest value of a key as a user would.
-func showLimit(path string, most int64) string {
+// showNumber writes the value of a key as a user would.
+func showNumber(path string, n int64) string {
 	switch path {
 	case "calls.pause", "calls.share":
-		return time.Duration(most).String()
+		return time.Duration(n).String()
+	case "shards.size", "shards.row_group":
+		return config.Size(n).String()
 	}
-	return fmt.Sprint(most)
+	return fmt.Sprint(n)
 }
 
 func (c Config) validateModels(wrong func(path, format string, args ...any) error) error {
@@ -338,20 +347,44 @@ func (c Config) validateModels(wrong func(path, format string, args ...any) erro
 		return wrong("modes", "%v", err)
 	}
 	for _, step := range modes.StepsFor(c.Strategy, wanted) {
-		if c.Roles[string(step.Role)] == "" {
+		name := c.Roles[string(step.Role)]
+		if name == "" {
 			return wrong("roles", "role %s has no model, and step %s needs one: bind it to one of %s", step.Role, step.Name, strings.Join(slices.Sorted(maps.Keys(c.Models)), ", "))
+		}
+		if c.Models[name].Kind == kindScenes {
+			continue
+		}
+		if err := chat.Flavor(c.Models[name].Kind).Serves(step.Want(), step.Images(), c.Image.Width, c.Image.Height); err != nil {
+			return wrong("models."+name, "it cannot play role %s in step %s: %v", step.Role, step.Name, err)
 		}
 	}
 	return nil
 }
 
-// chatOptions are the options of a model that a server runs.
+// chatOptions are the options of a model that a server runs. Its identity is
+// the name that the server gives it: what the configuration calls it does not
+// matter.
 func (c Config) chatOptions(name string) chat.Options {
 	m := c.Models[name]
+	if m.Model == "" {
+		m.Model = name
+	}
 	return chat.Options{
-		Name: name, Revision: m.Revision, URL: m.URL, Model: m.Model, Flavor: chat.Flavor(m.Kind),
+		Name: m.Model, Revision: m.Revision, URL: m.URL, Model: m.Model, Flavor: chat.Flavor(m.Kind),
 		KeyEnv: m.KeyEnv, Timeout: time.Duration(m.Timeout), Parallel: m.Parallel,
 	}
+}
+
+// scenesOnOwn reports whether the model in the box is to work on the user's own
+// pairs.
+func (c Config) scenesOnOwn() bool {
+	own := slices.ContainsFunc(c.Sources, func(s Source) bool { return s.Bundled == "" })
+	for _, m := range c.Models {
+		if m.Kind == kindScenes {
+			return own
+		}
+	}
+	return false
 }
 
 // path makes a path of the configuration one of this process.

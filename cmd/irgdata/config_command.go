@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -89,6 +91,14 @@ func checkConfig(cmd *cobra.Command, file string) error {
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "The configuration is right: %s, %s, store %s.\n",
 		plural(int64(len(c.Sources)), "source"), plural(int64(len(c.Models)), "model"), c.Store)
+	if c.scenesOnOwn() {
+		fmt.Fprintf(cmd.OutOrStdout(), "The model in the box knows coloured shapes and refuses everything else: for other pairs set `models`.\n")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Models)) {
+		if env := c.Models[name].KeyEnv; env != "" && os.Getenv(env) == "" {
+			fmt.Fprintf(cmd.OutOrStdout(), "The environment variable %s is not set here: model %s needs it.\n", env, name)
+		}
+	}
 	return nil
 }
 

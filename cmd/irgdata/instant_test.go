@@ -151,6 +151,6 @@ func newInstantDataset(root string) (*dataset, error) {
 		return nil, err
 	}
 	d := newDataset(c, slog.New(slog.DiscardHandler))
-	d.openModel = func(context.Context, string, access) (runtime.Model, error) { return instantModel{}, nil }
+	d.openModel = func(context.Context, string) (runtime.Model, error) { return instantModel{}, nil }
 	return d, nil
 }

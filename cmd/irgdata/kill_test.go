@@ -168,6 +168,42 @@ func TestInterruptedBuild(t *testing.T) {
 	}
 }
 
+// TestSecondBuildIsRefused: while a build is under way, another one in the same
+// work folder would make the calls that the first is about to make.
+func TestSecondBuildIsRefused(t *testing.T) {
+	pairs := filepath.Join(t.TempDir(), "pairs")
+	if err := scenes.WriteSamples(pairs, 5, 3); err != nil {
+		t.Fatal(err)
+	}
+	models := newModelServer(t)
+	dir := t.TempDir()
+	text := fmt.Sprintf(killedConfig, pairs, models.URL, models.URL)
+	if err := os.WriteFile(filepath.Join(dir, "irgdata.yaml"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	asked, release := make(chan struct{}), make(chan struct{})
+	models.onRequest(1, func() { close(asked); <-release })
+	first := command(t.Context(), dir, "build")
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	second := command(t.Context(), dir, "build")
+	out, _ := second.CombinedOutput() // the exit code tells
+	if second.ProcessState.ExitCode() != exitTryAgain || !strings.Contains(string(out), "a build of this dataset is under way") {
+		t.Errorf("code %d\n%s", second.ProcessState.ExitCode(), out)
+	}
+	close(release)
+	if err := first.Wait(); err != nil {
+		t.Error(err)
+	}
+	for answer, times := range models.asked() {
+		if times > 1 {
+			t.Errorf("a call was made %d times: %.100s", times, answer)
+		}
+	}
+}
+
 // command is the command as a process that ctx kills.
 func command(ctx context.Context, dir string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "irgdata", args...)

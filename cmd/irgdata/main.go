@@ -88,13 +88,17 @@ filters them, and publishes snapshots and the trainer's Parquet.
 
     irgdata build        with nothing configured: a first dataset in ./irgl-out
     irgdata config init  a configuration to start from`,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("%q is no command: see `irgdata help`", args[0])
+		SilenceUsage:               true,
+		SilenceErrors:              true,
+		SuggestionsMinimumDistance: 2,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
 			}
-			return nil
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				return usagef("%q is no command: did you mean %q?", args[0], near[0])
+			}
+			return usagef("%q is no command: see `irgdata help`", args[0])
 		},
 		Run: func(cmd *cobra.Command, _ []string) { _ = cmd.Help() },
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/irgdata/irgdata"
@@ -21,6 +22,7 @@ import (
 	"github.com/irgdata/irgdata/ingest"
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/images"
+	"github.com/irgdata/irgdata/internal/lock"
 	"github.com/irgdata/irgdata/manifests"
 	"github.com/irgdata/irgdata/modes"
 	"github.com/irgdata/irgdata/runtime"
@@ -44,11 +46,12 @@ type dataset struct {
 	rules     []filter.Rule
 	annotator *annotate.Annotator
 	closers   []func()
+	absent    bool // the store's folder is not there, and an empty one stands in
 
 	// openStore and openModel open the configured store and the named model;
 	// tests put their own in their place.
 	openStore func(ctx context.Context, a access) (blob.Store, error)
-	openModel func(ctx context.Context, name string, a access) (runtime.Model, error)
+	openModel func(ctx context.Context, name string) (runtime.Model, error)
 }
 
 // access says what a command needs of the dataset; each includes those before.
@@ -106,7 +109,7 @@ func (d *dataset) openParts(ctx context.Context, a access) error {
 	if d.sources, err = d.config.sources(); err != nil {
 		return err
 	}
-	models, err := d.models(ctx, a)
+	models, err := d.models(ctx)
 	if err != nil {
 		return err
 	}
@@ -150,6 +153,7 @@ func (d *dataset) configuredStore(ctx context.Context, a access) (blob.Store, er
 			if root, err = d.temporary(); err != nil {
 				return nil, err
 			}
+			d.absent = true
 		}
 	}
 	return blob.NewFile(root)
@@ -157,13 +161,20 @@ func (d *dataset) configuredStore(ctx context.Context, a access) (blob.Store, er
 
 // openBucket opens s3://bucket/prefix.
 func openBucket(ctx context.Context, address string, o S3) (blob.Store, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "s3" || u.Host == "" {
-		return nil, usagef("store %q: want a folder or s3://bucket/prefix", address)
+	bucket, prefix, err := parseBucket(address)
+	if err != nil {
+		return nil, usage(err)
 	}
-	return blob.NewS3(ctx, blob.S3Options{
-		Bucket: u.Host, Prefix: strings.Trim(u.Path, "/"), Endpoint: o.Endpoint, Region: o.Region, PathStyle: o.PathStyle,
-	})
+	return blob.NewS3(ctx, blob.S3Options{Bucket: bucket, Prefix: prefix, Endpoint: o.Endpoint, Region: o.Region, PathStyle: o.PathStyle})
+}
+
+// parseBucket reads s3://bucket/prefix.
+func parseBucket(address string) (bucket, prefix string, err error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "s3" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return "", "", fmt.Errorf("is %q: want a folder or s3://bucket/prefix", address)
+	}
+	return u.Host, strings.Trim(u.Path, "/"), nil
 }
 
 // temporary makes a folder that goes away with the dataset.
@@ -205,6 +216,16 @@ func (d *dataset) openLedger(ctx context.Context, a access) error {
 		return err
 	default:
 		path = filepath.Join(d.config.path(d.config.Work), "ledger-"+id.Short()+".sqlite")
+		if err := d.lockLedger(path, a); err != nil {
+			return err
+		}
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && a != write {
+			dir, err := d.temporary()
+			if err != nil {
+				return err
+			}
+			path = filepath.Join(dir, "ledger.sqlite")
+		}
 	}
 	if d.ledger, err = manifests.OpenLedger(ctx, path); err != nil {
 		return err
@@ -218,14 +239,34 @@ func (d *dataset) openLedger(ctx context.Context, a access) error {
 	return nil
 }
 
+// lockLedger keeps a second build out of the work folder: it would make the
+// calls that this one is about to make.
+func (d *dataset) lockLedger(path string, a access) error {
+	if a != write {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("open the work folder: %w", err)
+	}
+	unlock, err := lock.File(path + ".lock")
+	if errors.Is(err, lock.ErrHeld) {
+		return &exitError{exitTryAgain, fmt.Errorf("a build of this dataset is under way (%w): wait for it", err)}
+	}
+	if err != nil {
+		return err
+	}
+	d.closers = append(d.closers, unlock)
+	return nil
+}
+
 // models opens the models that the wanted steps need, each once.
-func (d *dataset) models(ctx context.Context, a access) (map[modes.Role]runtime.Model, error) {
+func (d *dataset) models(ctx context.Context) (map[modes.Role]runtime.Model, error) {
 	byName := map[string]runtime.Model{}
 	byRole := map[modes.Role]runtime.Model{}
 	for _, step := range modes.StepsFor(d.config.Strategy, d.modes) {
 		name := d.config.Roles[string(step.Role)]
 		if byName[name] == nil {
-			model, err := d.openModel(ctx, name, a)
+			model, err := d.openModel(ctx, name)
 			if err != nil {
 				return nil, err
 			}
@@ -236,7 +277,7 @@ func (d *dataset) models(ctx context.Context, a access) (map[modes.Role]runtime.
 	return byRole, nil
 }
 
-func (d *dataset) configuredModel(ctx context.Context, name string, a access) (runtime.Model, error) {
+func (d *dataset) configuredModel(_ context.Context, name string) (runtime.Model, error) {
 	if d.config.Models[name].Kind == kindScenes {
 		return scenes.New(), nil
 	}
@@ -245,12 +286,34 @@ func (d *dataset) configuredModel(ctx context.Context, name string, a access) (r
 		return nil, usage(err)
 	}
 	d.closers = append(d.closers, client.Close)
-	if a == write {
-		if err := client.Check(ctx); err != nil {
-			return nil, err
-		}
+	return &checked{Client: client}, nil
+}
+
+// checked asks the server for its model before the first call, so that a wrong
+// address, key or name shows there. What needs no call needs no server.
+type checked struct {
+	*chat.Client
+	mu    sync.Mutex
+	sound bool
+}
+
+// Generate implements [runtime.Model].
+func (m *checked) Generate(ctx context.Context, r runtime.Request) (runtime.Answer, error) {
+	if err := m.check(ctx); err != nil {
+		return runtime.Answer{}, err
 	}
-	return client, nil
+	return m.Client.Generate(ctx, r)
+}
+
+func (m *checked) check(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sound {
+		return nil
+	}
+	err := m.Client.Check(ctx)
+	m.sound = err == nil
+	return err
 }
 
 // prompts are the embedded templates with those of the configuration over

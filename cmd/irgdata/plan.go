@@ -61,25 +61,30 @@ func (d *dataset) plan(ctx context.Context) (manifests.Plan, error) {
 
 func printPlan(w io.Writer, plan manifests.Plan) {
 	fmt.Fprintf(w, "%s to annotate (%s of images), %s rejected at ingest\n\n", plural(plan.Pairs, "pair"), humanize.Bytes(uint64(plan.Bytes)), humanize.Comma(plan.Rejected))
+	reasonTable(w, manifests.Counts{Reasons: plan.Reasons}, nil)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "  step\tmodel\tto make\treused\timages in the ledger\ttime at the mean so far\n")
+	fmt.Fprintf(t, "  step\tmodel\tto make\treused\tbytes\testimated time\n")
 	for _, c := range plan.Calls {
-		painted, seconds := "", "unknown"
-		if c.Images {
-			painted = humanize.Bytes(uint64(c.PaintedBytes))
+		bytes, time := "–", "–"
+		if c.Images && c.Reuse > 0 {
+			bytes = humanize.Bytes(uint64(c.PaintedBytes))
+			if c.Make > 0 {
+				bytes += fmt.Sprintf(" + about %s", humanize.Bytes(uint64(c.PaintedBytes/c.Reuse*c.Make)))
+			}
 		}
-		if c.Make == 0 {
-			seconds = "–"
-		} else if c.Seconds > 0 {
-			seconds = duration(c.Seconds * float64(c.Make))
+		if c.Make > 0 {
+			time = "unknown"
+			if c.Seconds > 0 {
+				time = duration(c.Seconds * float64(c.Make))
+			}
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\n", c.Step, c.Model, humanize.Comma(c.Make), humanize.Comma(c.Reuse), painted, seconds)
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\n", c.Step, c.Model, humanize.Comma(c.Make), humanize.Comma(c.Reuse), bytes, time)
 	}
 	t.Flush()
 	if plan.Make() == 0 {
 		fmt.Fprintf(w, "\nA build would make no model call.\n")
 	} else {
-		fmt.Fprintf(w, "\nA build would make up to %s and reuse %s.\n", plural(plan.Make(), "model call"), humanize.Comma(plan.Reuse()))
+		fmt.Fprintf(w, "\nA build would make up to %s and reuse %s. Time is that of one call after the other, at the mean of such calls so far.\n", plural(plan.Make(), "model call"), humanize.Comma(plan.Reuse()))
 	}
 }
 

@@ -122,14 +122,27 @@ func newExamples() *examples { return &examples{byReason: map[manifests.ReasonCo
 
 // see is called by one goroutine.
 func (e *examples) see(item irgdata.Item[irgdata.Judged]) {
-	if r := item.Reject; r != nil {
-		key := manifests.ReasonCount{Stage: r.Stage, Rule: r.Rule}
-		if _, ok := e.byReason[key]; !ok {
-			e.byReason[key] = r.Reason
-		}
+	if item.Reject != nil {
+		e.reject(*item.Reject)
 		return
+	}
+	for _, v := range item.Value.Verdicts {
+		if !v.Keep {
+			e.reject(irgdata.Reject{Pair: item.Value.Trajectory.Pair, Stage: v.Stage, Rule: v.Rule, Mode: v.Mode, Reason: v.Reason})
+		}
 	}
 	if e.trajectory == nil && !item.Value.Trajectory.Slots[irgdata.SlotReflection].IsZero() {
 		e.trajectory = &item.Value.Trajectory
+	}
+}
+
+func (e *examples) reject(r irgdata.Reject) {
+	key := manifests.ReasonCount{Stage: r.Stage, Rule: r.Rule, Mode: r.Mode}
+	if _, ok := e.byReason[key]; ok {
+		return
+	}
+	e.byReason[key] = r.Reason
+	if r.Pair.Key != "" {
+		e.byReason[key] = r.Pair.Key + ": " + r.Reason
 	}
 }

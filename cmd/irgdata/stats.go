@@ -10,6 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/irgdata/irgdata/export"
 	"github.com/irgdata/irgdata/manifests"
 	"github.com/irgdata/irgdata/modes"
 )
@@ -19,6 +20,7 @@ type stats struct {
 	Snapshot manifests.Snapshot   `json:"snapshot"`
 	Costs    []manifests.StepCost `json:"costs"`
 	Modes    []modeCost           `json:"mode_costs"`
+	examples *examples            // of the rejects
 }
 
 // modeCost is what the calls cost that a mode's rows rest on. Modes share
@@ -65,13 +67,16 @@ func statsCommand() *cobra.Command {
 	return cmd
 }
 
-// snapshot loads the numbered snapshot, the newest for 0.
+// snapshot loads the numbered snapshot; for 0 the newest that is no preview,
+// if there is one.
 func (d *dataset) snapshot(ctx context.Context, number int) (manifests.Snapshot, error) {
 	switch {
 	case number < 0:
 		return manifests.Snapshot{}, usagef("--snapshot %d: want the number of a snapshot, from 1", number)
+	case d.absent:
+		return manifests.Snapshot{}, fmt.Errorf("there is no dataset in %s: run `irgdata build` first", here(d.config.path(d.config.Store)))
 	case number == 0:
-		return manifests.Latest(ctx, d.store)
+		return manifests.LatestFull(ctx, d.store)
 	}
 	return manifests.Load(ctx, d.store, number)
 }
@@ -82,6 +87,13 @@ func (d *dataset) stats(ctx context.Context, number int) (s stats, err error) {
 	}
 	if s.Costs, err = d.ledger.Costs(ctx); err != nil {
 		return s, err
+	}
+	s.examples = newExamples()
+	for reject, err := range export.Rejects(ctx, d.store, s.Snapshot, d.config.path(d.config.Work)) {
+		if err != nil {
+			return s, err
+		}
+		s.examples.reject(reject)
 	}
 	wanted, err := modes.Select(s.Snapshot.Settings.Modes)
 	if err != nil {
@@ -106,9 +118,9 @@ func (s stats) print(w io.Writer) {
 	snap := s.Snapshot
 	c := snap.Counts
 	fmt.Fprintf(w, "Snapshot %d, strategy %s\n\n", snap.Number, snap.Settings.Strategy)
-	fmt.Fprintf(w, "  %s in → %s, %s rejected\n\n", plural(c.Items, "item"), plural(c.Trajectories, "trajectory"), humanize.Comma(c.Rejected))
+	itemLine(w, c, snap.Settings)
 	modeTable(w, c)
-	reasonTable(w, c, nil)
+	reasonTable(w, c, s.examples.byReason)
 
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "  calls in the ledger\tmodel\tcalls\tfailed\tattempts\tmodel time\ttokens in\tout\n")

@@ -22,14 +22,7 @@ func summarize(w io.Writer, d *dataset, r result) {
 		state = "already holds exactly this"
 	}
 	fmt.Fprintf(w, "Snapshot %d %s (%s)\n\n", r.snapshot.Number, state, duration(r.elapsed.Seconds()))
-	fmt.Fprintf(w, "  %s in → %s, %s rejected", plural(c.Items, "item"), plural(c.Trajectories, "trajectory"), humanize.Comma(c.Rejected))
-	switch {
-	case d.config.limit > 0:
-		fmt.Fprintf(w, "   (preview: the first %s)", plural(int64(d.config.limit), "item"))
-	case d.config.sample > 0:
-		fmt.Fprintf(w, "   (preview: %s%% of the items)", humanize.Ftoa(100*d.config.sample))
-	}
-	fmt.Fprint(w, "\n\n")
+	itemLine(w, c, r.snapshot.Settings)
 	modeTable(w, c)
 	reasonTable(w, c, r.examples.byReason)
 	exampleLines(w, r.examples)
@@ -40,8 +33,22 @@ func summarize(w io.Writer, d *dataset, r result) {
 		size, shards = size+s.Size, shards+1
 	}
 	fmt.Fprintf(w, "  snapshot  %s  (%s, %s)\n", here(d.store.URL(manifests.Key(r.snapshot.Number))), plural(shards, "shard"), humanize.Bytes(uint64(size)))
+	if len(r.snapshot.Rejects) > 0 {
+		fmt.Fprintf(w, "  rejects   %s\n", here(d.store.URL(r.snapshot.Rejects[0].Key)))
+	}
 	exportLine(w, d, r.exported)
 	next(w, d, r)
+}
+
+func itemLine(w io.Writer, c manifests.Counts, s manifests.Settings) {
+	fmt.Fprintf(w, "  %s in → %s, %s rejected", plural(c.Items, "item"), plural(c.Trajectories, "trajectory"), humanize.Comma(c.Rejected))
+	switch {
+	case s.Limit > 0:
+		fmt.Fprintf(w, "   (preview: the first %s)", plural(int64(s.Limit), "item"))
+	case s.Sample > 0:
+		fmt.Fprintf(w, "   (preview: %s%% of the items)", humanize.Ftoa(100*s.Sample))
+	}
+	fmt.Fprint(w, "\n\n")
 }
 
 func modeTable(w io.Writer, c manifests.Counts) {
@@ -54,13 +61,13 @@ func modeTable(w io.Writer, c manifests.Counts) {
 	fmt.Fprintln(w)
 }
 
-// reasonTable lists the rejected items, with an example of each reason where
-// one is known, and then the rows that kept trajectories lost.
+// reasonTable lists the rejected items, with the first of each reason as an
+// example where one is known, and then the rows that kept trajectories lost.
 func reasonTable(w io.Writer, c manifests.Counts, examples map[manifests.ReasonCount]string) {
 	for _, table := range []struct {
 		title   string
 		ofModes bool
-	}{{"rejected items", false}, {"modes lost by kept trajectories", true}} {
+	}{{"rejected items, and the first of each kind", false}, {"modes lost by kept trajectories", true}} {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		rows := 0
 		for _, reason := range c.Reasons {
@@ -70,11 +77,11 @@ func reasonTable(w io.Writer, c manifests.Counts, examples map[manifests.ReasonC
 			if rows++; rows == 1 {
 				fmt.Fprintf(t, "  %s\n", table.title)
 			}
-			what := reason.Mode
-			if what == "" {
-				what = shorten(examples[manifests.ReasonCount{Stage: reason.Stage, Rule: reason.Rule}], 90)
+			what := examples[manifests.ReasonCount{Stage: reason.Stage, Rule: reason.Rule, Mode: reason.Mode}]
+			if reason.Mode != "" {
+				what = reason.Mode + ": " + what
 			}
-			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", humanize.Comma(reason.Count), reason.Stage, reason.Rule, what)
+			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", humanize.Comma(reason.Count), reason.Stage, reason.Rule, shorten(what, 120))
 		}
 		t.Flush()
 		if rows > 0 {
@@ -95,7 +102,7 @@ func exampleLines(w io.Writer, e *examples) {
 		{"thought", slots[irgdata.SlotDraftThinking].Text},
 		{"drew, and saw", slots[irgdata.SlotReflection].Text},
 	} {
-		text := strings.TrimPrefix(strings.TrimSpace(line.text), "<think>")
+		text := strings.NewReplacer("<think>", "", "</think>", "").Replace(line.text)
 		fmt.Fprintf(w, "    %-14s %s\n", line.name, shorten(text, 110))
 	}
 	fmt.Fprintln(w)
@@ -120,7 +127,7 @@ func callLine(w io.Writer, r result) {
 
 func exportLine(w io.Writer, d *dataset, e exported) {
 	if e.refused != nil {
-		fmt.Fprintf(w, "  export    none: %v\n", e.refused)
+		fmt.Fprintf(w, "  export    none: too few rows for %d × %d readers\n", d.config.Export.Ranks, d.config.Export.Workers)
 		return
 	}
 	state := ""
@@ -131,6 +138,9 @@ func exportLine(w io.Writer, d *dataset, e exported) {
 }
 
 func next(w io.Writer, d *dataset, r result) {
+	if d.config.scenesOnOwn() && 2*r.snapshot.Counts.Rejected > r.snapshot.Counts.Items {
+		fmt.Fprintf(w, "\nThe model in the box knows coloured shapes and refuses everything else: for your own pairs set `models` in the configuration.\n")
+	}
 	fmt.Fprintf(w, "\nNext: `irgdata stats` shows what it holds and cost, `irgdata verify --full` reads every byte.\n")
 	for _, s := range d.config.Sources {
 		if s.Bundled != "" {
@@ -138,8 +148,8 @@ func next(w io.Writer, d *dataset, r result) {
 			return
 		}
 	}
-	if r.exported.refused == nil {
-		fmt.Fprintf(w, "To train: copy %s and dataset_info.json into the IRG code's data/configs and data/dataset_info.py.\n", "train_stage1.yaml, train_stage2.yaml")
+	if r.exported.refused == nil && !d.config.preview() {
+		fmt.Fprintf(w, "To train: the README.md of the export says how.\n")
 	}
 }
 

@@ -271,7 +271,7 @@ func TestUnsent(t *testing.T) {
 		{"unknown output", OpenAI, runtime.Request{Want: "video"}, runtime.Fatal, `"video"`},
 		{"broken image", OpenAI, textRequest(imageOf(picture(32, 32)[:45])), runtime.Refused, "part 1 of the context is an image that does not decode"},
 		{"broken image for omni", Omni, textRequest(runtime.TextPart("a"), imageOf([]byte("x"))), runtime.Refused, "part 2 of the context"},
-		{"two images for omni", Omni, textRequest(imageOf(tinyPNG), imageOf(tinyWebP)), runtime.Fatal, "bind the annotator role to a vision-language model of kind openai"},
+		{"two images for omni", Omni, textRequest(imageOf(tinyPNG), imageOf(tinyWebP)), runtime.Fatal, "bind the role to a vision-language model of kind openai"},
 		{"odd size", Omni, paintRequest(40, runtime.TextPart("a")), runtime.Fatal, "40×40"},
 		{"large size", Omni, paintRequest(1040, runtime.TextPart("a")), runtime.Fatal, "multiples of 16 up to 1024"},
 		{"negative size", Omni, paintRequest(-16, runtime.TextPart("a")), runtime.Fatal, "-16"},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -84,18 +85,44 @@ const (
 	maxSide  = 1024
 )
 
+// Serves says why a server of the dialect cannot answer a request of this
+// kind, nil if it can: images is the number of images shown, and width and
+// height are those of an image to be painted.
+func (f Flavor) Serves(want runtime.Output, images, width, height int) error {
+	switch {
+	case f != Omni && want == runtime.Paint:
+		return fmt.Errorf("a server of kind %s writes texts and paints no images: bind the role to a model of kind %s", OpenAI, Omni)
+	case f == Omni && images > 1:
+		return fmt.Errorf("a server of kind %s looks at one image a request, and this step shows %d: bind the role to a vision-language model of kind %s", Omni, images, OpenAI)
+	case f == Omni && want == runtime.Paint:
+		for _, side := range []int{width, height} {
+			if side < 0 || side > maxSide || side%sideStep != 0 {
+				return fmt.Errorf("the image size is %d×%d: a server of kind %s paints sides that are multiples of %d up to %d pixels", width, height, Omni, sideStep, maxSide)
+			}
+		}
+	}
+	return nil
+}
+
 // encode returns the body of the request in the server's dialect.
 func (c *Client) encode(r runtime.Request) ([]byte, error) {
+	if r.Want != runtime.Text && r.Want != runtime.Paint {
+		return nil, c.fail(runtime.Fatal, nil, "the request wants %q: want %q or %q", r.Want, runtime.Text, runtime.Paint)
+	}
+	images := 0
+	for _, p := range r.Context {
+		if p.Image != nil {
+			images++
+		}
+	}
+	if err := c.o.Flavor.Serves(r.Want, images, r.Sampling.Width, r.Sampling.Height); err != nil {
+		return nil, c.fail(runtime.Fatal, nil, "%v", err)
+	}
 	var body any
 	var err error
-	switch {
-	case r.Want != runtime.Text && r.Want != runtime.Paint:
-		return nil, c.fail(runtime.Fatal, nil, "the request wants %q: want %q or %q", r.Want, runtime.Text, runtime.Paint)
-	case c.o.Flavor == Omni:
+	if c.o.Flavor == Omni {
 		body, err = c.omni(r)
-	case r.Want == runtime.Paint:
-		return nil, c.fail(runtime.Fatal, nil, "a server of kind %s writes texts and paints no images: bind the role to a model of kind %s", OpenAI, Omni)
-	default:
+	} else {
 		body, err = c.openAI(r)
 	}
 	if err != nil {
@@ -137,10 +164,6 @@ func (c *Client) omni(r runtime.Request) (omniRequest, error) {
 		if p.Image == nil {
 			continue
 		}
-		if len(content) > 0 {
-			return omniRequest{}, c.fail(runtime.Fatal, nil, "a server of kind %s looks at one image a request, and this step shows more: "+
-				"bind the annotator role to a vision-language model of kind %s", Omni, OpenAI)
-		}
 		img, err := c.imagePart(i, p.Image)
 		if err != nil {
 			return omniRequest{}, err
@@ -159,12 +182,6 @@ func (c *Client) omni(r runtime.Request) (omniRequest, error) {
 	if r.Want == runtime.Text {
 		body.writing = &writing{MaxThinkTokens: s.MaxTokens, DoSample: s.Temperature > 0, TextTemperature: s.Temperature}
 		return body, nil
-	}
-	for _, side := range []int{s.Width, s.Height} {
-		if side < 0 || side > maxSide || side%sideStep != 0 {
-			return omniRequest{}, c.fail(runtime.Fatal, nil, "the image size is %d×%d: a server of kind %s paints sides that are multiples of %d up to %d pixels",
-				s.Width, s.Height, Omni, sideStep, maxSide)
-		}
 	}
 	negative, err := c.segments(r.Negative)
 	if err != nil {

@@ -3,6 +3,7 @@ package scenes
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"image"
 	"image/jpeg"
@@ -43,7 +44,8 @@ func Sample(seed uint64, i int) (caption string, img image.Image) {
 const sampleQuality = 90
 
 // WriteSamples writes the first n pairs of a seed into the folder, which it
-// makes if need be: 000001.jpg with 000001.txt, and so on.
+// makes if need be: 000001.jpg with 000001.txt, and so on. A file that is there
+// and holds something else is left alone, and is an error.
 func WriteSamples(dir string, n int, seed uint64) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("write samples: %w", err)
@@ -54,14 +56,27 @@ func WriteSamples(dir string, n int, seed uint64) error {
 			return err
 		}
 		name := filepath.Join(dir, sampleName(i))
-		if err := os.WriteFile(name+".jpg", image, 0o644); err != nil {
-			return fmt.Errorf("write sample %d: %w", i+1, err)
-		}
-		if err := os.WriteFile(name+".txt", caption, 0o644); err != nil {
-			return fmt.Errorf("write sample %d: %w", i+1, err)
+		for _, f := range []struct {
+			name    string
+			content []byte
+		}{{name + ".jpg", image}, {name + ".txt", caption}} {
+			if err := writeNew(f.name, f.content); err != nil {
+				return fmt.Errorf("write sample %d: %w", i+1, err)
+			}
 		}
 	}
 	return nil
+}
+
+func writeNew(name string, content []byte) error {
+	there, err := os.ReadFile(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return os.WriteFile(name, content, 0o644)
+	case err == nil && !bytes.Equal(there, content):
+		return fmt.Errorf("%s is there already and holds something else: choose another folder", name)
+	}
+	return err
 }
 
 // sampleName is the name of the i-th pair's files, without the extension.
