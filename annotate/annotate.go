@@ -162,17 +162,25 @@ func (a *Annotator) call(ctx context.Context, step modes.Step, t irgdata.Traject
 		return c, nil
 	case err != nil:
 		return manifests.Call{}, err
-	default:
+	}
+	// The answer has been paid for: from here on it is kept, also if the run is
+	// cancelled.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepWithin)
+	defer cancel()
+	if err == nil {
 		if err := a.keep(ctx, step, answer, &c); err != nil {
 			return manifests.Call{}, err
 		}
 	}
-	if err := a.ledger.Record(ctx, c); err != nil {
+	if c, err = a.ledger.Record(ctx, c); err != nil {
 		return manifests.Call{}, err
 	}
 	a.tally.add(step, model, made)
 	return c, nil
 }
+
+// keepWithin bounds the keeping of an answer when the run is over.
+const keepWithin = 5 * time.Minute
 
 // ask sends the request until it is answered, fails for good, or the attempts
 // are used up.

@@ -3,6 +3,7 @@ package annotate_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -386,5 +387,56 @@ func TestValidate(t *testing.T) {
 	delete(o.Models, modes.RolePainter) // distill paints nothing with it
 	if err := o.Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+// finishing calls finished when a call is answered.
+type finishing struct {
+	*digestModel
+	finished func(runtime.Request)
+}
+
+func (m *finishing) Generate(ctx context.Context, r runtime.Request) (runtime.Answer, error) {
+	a, err := m.digestModel.Generate(ctx, r)
+	if err == nil {
+		m.finished(r)
+	}
+	return a, err
+}
+
+// TestInterruptedRunKeepsAnswers cancels a run at the very moment at which an
+// answer has come: each answer that came is in the ledger.
+func TestInterruptedRunKeepsAnswers(t *testing.T) {
+	for _, want := range []runtime.Output{runtime.Paint, runtime.Text} {
+		for range 10 {
+			b := newBench(t, 4)
+			ctx, cancel := context.WithCancel(t.Context())
+			m := &finishing{digestModel: &digestModel{revision: "1"}, finished: func(r runtime.Request) {
+				if r.Want == want {
+					cancel()
+				}
+			}}
+			a, err := annotate.New(options(m), b.images, b.ledger)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, err := range a.Run(ctx, b.sequence()) {
+				if err != nil && !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+			}
+			cancel()
+			costs, err := b.ledger.Costs(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept := 0
+			for _, c := range costs {
+				kept += c.Calls
+			}
+			if kept != m.calls() {
+				t.Errorf("%s: %d of %d answers were kept", want, kept, m.calls())
+			}
+		}
 	}
 }

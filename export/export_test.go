@@ -274,6 +274,9 @@ func TestExportHoldsEveryRow(t *testing.T) {
 // where its trajectories went; Verify reads all of it back.
 func TestCountsAddUp(t *testing.T) {
 	store := newStore(t)
+	if _, err := manifests.Identify(t.Context(), store); err != nil {
+		t.Fatal(err)
+	}
 	s, err := publish(t.Context(), t, store, 60, 2)
 	if err != nil {
 		t.Fatal(err)
@@ -299,6 +302,9 @@ func TestCountsAddUp(t *testing.T) {
 // store is found by a full verification, and named.
 func TestDamageIsFound(t *testing.T) {
 	store := newStore(t)
+	if _, err := manifests.Identify(t.Context(), store); err != nil {
+		t.Fatal(err)
+	}
 	s, err := publish(t.Context(), t, store, 10, 2)
 	if err != nil {
 		t.Fatal(err)
@@ -343,7 +349,7 @@ func TestTooFewRowsAreRefused(t *testing.T) {
 	dest := newStore(t)
 	_, _, err = export.WriteIRG(t.Context(), store, s, dest, options(t, 8, 8))
 	var few *export.TooFewRowsError
-	if !errors.As(err, &few) || !strings.Contains(err.Error(), "at least 64 rows") {
+	if !errors.As(err, &few) || !strings.Contains(err.Error(), "are 64 readers and need as many rows of each mode") {
 		t.Errorf("got %v, want a refusal with the numbers", err)
 	}
 	if files := tree(t, dest.URL(".")); len(files) > 0 {

@@ -138,6 +138,9 @@ func WriteIRG(ctx context.Context, store blob.Store, s manifests.Snapshot, dest 
 	if err != nil {
 		return m, false, err
 	}
+	if err := clearModes(ctx, dest, wanted); err != nil {
+		return m, false, err
+	}
 	if m.Modes, err = writeModes(ctx, store, s, dest, wanted, o); err != nil {
 		return m, false, err
 	}
@@ -149,6 +152,22 @@ func WriteIRG(ctx context.Context, store blob.Store, s manifests.Snapshot, dest 
 		return m, false, err
 	}
 	return m, true, blob.PutBytes(ctx, dest, manifestName, append(text, '\n'), blob.PutOptions{})
+}
+
+// clearModes removes what an export that was broken off left in the folders of
+// the modes: the loader would read it.
+func clearModes(ctx context.Context, dest blob.Store, wanted []modes.Mode) error {
+	for _, mode := range wanted {
+		for o, err := range dest.List(ctx, mode.Name+"/") {
+			if err == nil {
+				err = dest.Delete(ctx, o.Key)
+			}
+			if err != nil {
+				return fmt.Errorf("remove what a broken export left: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 func newManifest(s manifests.Snapshot, o IRGOptions) (Manifest, error) {
@@ -204,7 +223,7 @@ func writeModes(ctx context.Context, store blob.Store, s manifests.Snapshot, des
 	for i, mode := range wanted {
 		for _, count := range s.Counts.Modes {
 			if count.Mode == mode.Name {
-				writers[i] = newModeWriter(dest, mode.Name, newLayout(count.Rows, count.Bytes, o.Ranks*o.Workers))
+				writers[i] = newModeWriter(dest, mode.Name, newLayout(count.Rows, count.Bytes, count.MaxBytes, o.Ranks*o.Workers))
 				defer writers[i].discard()
 			}
 		}

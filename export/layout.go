@@ -14,7 +14,8 @@ import (
 // and small.
 const (
 	groupRows  = 32        // the most rows of a row group
-	groupBytes = 32 << 20  // about the most bytes of a row group
+	groupBytes = 32 << 20  // about the mean size of a row group
+	groupMost  = 256 << 20 // the most bytes of a row group, whichever rows meet in it
 	fileBytes  = 512 << 20 // about the size of a file
 )
 
@@ -39,11 +40,12 @@ func (e *TooFewRowsError) Error() string {
 // layout says how many rows each row group of each file of a mode has.
 type layout [][]int
 
-// newLayout lays out rows whose content is about size bytes in all; rows is at
-// least readers, the number of ranks times workers.
-func newLayout(rows, size int64, readers int) layout {
-	size = size * 4 / 3 // base64
-	perGroup := min(groupRows, max(1, int64(groupBytes)*rows/max(size, 1)))
+// newLayout lays out rows whose content is about size bytes in all, and largest
+// bytes of the largest one; rows is at least readers, the number of ranks times
+// workers.
+func newLayout(rows, size, largest int64, readers int) layout {
+	size, largest = size*4/3, largest*4/3 // base64
+	perGroup := min(groupRows, max(1, int64(groupBytes)*rows/max(size, 1)), max(1, groupMost/max(largest, 1)))
 	groups := int64(readers) * max(1, ceil(rows, int64(readers)*perGroup))
 	for groups > rows { // rounding up went past one row a group
 		groups -= int64(readers)

@@ -140,10 +140,13 @@ func (c *counter) judged(j irgdata.Judged) (lost []irgdata.Reject) {
 	for i, m := range c.modes {
 		if j.Keeps(m.Name) {
 			c.c.Modes[i].Rows++
+			size := int64(0)
 			for _, s := range m.Needs() {
 				f := j.Trajectory.Slots[s]
-				c.c.Modes[i].Bytes += int64(len(f.Text)) + f.Image.Size
+				size += int64(len(f.Text)) + f.Image.Size
 			}
+			c.c.Modes[i].Bytes += size
+			c.c.Modes[i].MaxBytes = max(c.c.Modes[i].MaxBytes, size)
 			continue
 		}
 		c.c.Modes[i].Rejected++

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -136,21 +137,18 @@ func thought(text string) string {
 	return body
 }
 
-// specialTokens are read as control tokens by the trainer's tokenizer, wherever
-// they stand.
-var specialTokens = []string{"<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|endoftext|>"}
+// specialToken has the form of the tokenizer's control tokens, such as
+// <|im_end|> and <|image_pad|>: the trainer's tokenizer reads one as such
+// wherever it stands.
+var specialToken = regexp.MustCompile(`<\|[a-z0-9_]+\|>`)
 
 // SpecialTokens rejects texts that hold a control token of the tokenizer.
 func SpecialTokens() Rule {
 	return Rule{
-		Name: "special_tokens", Version: "1", Unit: "special_tokens",
+		Name: "special_tokens", Version: "2", Unit: "special_tokens",
 		Slots: append([]irgdata.Slot{irgdata.SlotPrompt}, thinkingSlots...),
 		Measure: func(_ context.Context, s *Subject, slot irgdata.Slot) (float64, error) {
-			n := 0
-			for _, token := range specialTokens {
-				n += strings.Count(s.Trajectory.Slots[slot].Text, token)
-			}
-			return float64(n), nil
+			return float64(len(specialToken.FindAllStringIndex(s.Trajectory.Slots[slot].Text, -1))), nil
 		},
 		Reject: func(slot irgdata.Slot, value float64) string {
 			if value == 0 {

@@ -44,6 +44,17 @@ type Call struct {
 	Attempts int `json:"attempts"`
 }
 
+// before says which of two ends of the same call holds, when two machines made
+// it at once: an answer before a failure, then the lesser by its content. The
+// choice is the same wherever the two meet.
+func (c Call) before(other Call) bool {
+	if c.Failed() != other.Failed() {
+		return other.Failed()
+	}
+	content := func(c Call) string { return c.Text + c.Image.Digest.String() + c.Rule + c.Reason }
+	return content(c) < content(other)
+}
+
 // Failed reports whether the call gave no usable answer.
 func (c Call) Failed() bool { return c.Rule != "" }
 
@@ -59,7 +70,13 @@ type Ledger struct {
 // pending is a call on its way to the disk; the writer answers on done.
 type pending struct {
 	call Call
-	done chan error
+	done chan recorded
+}
+
+// recorded is the call that holds, or why none was kept.
+type recorded struct {
+	call Call
+	err  error
 }
 
 // errClosed is what Record gives after Close.
@@ -171,23 +188,24 @@ func (l *Ledger) Lookup(ctx context.Context, key irgdata.Digest) (call Call, fou
 	return call, true, nil
 }
 
-// Record keeps a call. When it returns nil the call is on the disk; only then
-// may anything use its answer. Recording a key again changes nothing: the
-// first answer stays.
-func (l *Ledger) Record(ctx context.Context, call Call) error {
-	p := pending{call: call, done: make(chan error, 1)}
+// Record keeps a call and returns the one that holds: an earlier end of the
+// same call may be in the ledger. When it returns nil the call is on the disk;
+// only then may anything use its answer.
+func (l *Ledger) Record(ctx context.Context, call Call) (Call, error) {
+	p := pending{call: call, done: make(chan recorded, 1)}
 	select {
 	case l.records <- p:
 	case <-l.stop:
-		return fmt.Errorf("ledger: record call %s: %w", call.Key, errClosed)
+		return Call{}, fmt.Errorf("ledger: record call %s: %w", call.Key, errClosed)
 	case <-ctx.Done():
-		return ctx.Err()
+		return Call{}, ctx.Err()
 	}
 	// Not abandoned on a cancelled context: the answer has been paid for.
-	if err := <-p.done; err != nil {
-		return fmt.Errorf("ledger: record call %s: %w", call.Key, err)
+	r := <-p.done
+	if r.err != nil {
+		return Call{}, fmt.Errorf("ledger: record call %s: %w", call.Key, r.err)
 	}
-	return nil
+	return r.call, nil
 }
 
 // write is the one writer. It commits together all the calls that wait, so
@@ -207,9 +225,13 @@ func (l *Ledger) write() {
 				}
 				break
 			}
-			err := l.commit(batch)
-			for _, p := range batch {
-				p.done <- err
+			calls, err := l.commit(batch)
+			for i, p := range batch {
+				r := recorded{err: err}
+				if err == nil {
+					r.call = calls[i]
+				}
+				p.done <- r
 			}
 		case <-l.stop:
 			return
@@ -217,10 +239,11 @@ func (l *Ledger) write() {
 	}
 }
 
-func (l *Ledger) commit(batch []pending) error {
+// commit records the batch and returns the calls that hold.
+func (l *Ledger) commit(batch []pending) ([]Call, error) {
 	tx, err := l.db.Begin()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer tx.Rollback() // after Commit it does nothing
 	calls := make([]Call, len(batch))
@@ -228,21 +251,38 @@ func (l *Ledger) commit(batch []pending) error {
 		calls[i] = p.call
 	}
 	if _, err := insertCalls(tx, calls, false); err != nil {
-		return err
+		return nil, err
 	}
-	return tx.Commit()
+	return calls, tx.Commit()
 }
 
-// insertCalls adds the calls whose keys are new and returns their number.
+// insertCalls adds the calls whose keys are new and returns their number. Of
+// two ends of the same call it keeps, and puts into calls, the one that holds.
 func insertCalls(tx *sql.Tx, calls []Call, shared bool) (int, error) {
-	insert, err := tx.Prepare(`INSERT INTO calls (key, ` + callColumns + `, shared)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`)
+	find, err := tx.Prepare(`SELECT ` + callColumns + ` FROM calls WHERE key = ?`)
 	if err != nil {
 		return 0, err
 	}
-	defer insert.Close()
+	defer find.Close()
+	put, err := tx.Prepare(`INSERT OR REPLACE INTO calls (key, ` + callColumns + `, shared)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+	if err != nil {
+		return 0, err
+	}
+	defer put.Close()
 	added := 0
-	for _, c := range calls {
+	for i, c := range calls {
+		there := Call{Key: c.Key}
+		err := scanCall(find.QueryRow(c.Key[:]), &there)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			added++
+		case err != nil:
+			return 0, err
+		case !c.before(there):
+			calls[i] = there
+			continue
+		}
 		image := ""
 		if !c.Image.IsZero() {
 			encoded, err := json.Marshal(c.Image)
@@ -251,15 +291,9 @@ func insertCalls(tx *sql.Tx, calls []Call, shared bool) (int, error) {
 			}
 			image = string(encoded)
 		}
-		result, err := insert.Exec(c.Key[:], c.Step, c.Model, c.Text, image, c.Rule, c.Reason, c.Finish, c.Seconds, c.TokensIn, c.TokensOut, c.Attempts, shared)
-		if err != nil {
+		if _, err := put.Exec(c.Key[:], c.Step, c.Model, c.Text, image, c.Rule, c.Reason, c.Finish, c.Seconds, c.TokensIn, c.TokensOut, c.Attempts, shared); err != nil {
 			return 0, err
 		}
-		n, err := result.RowsAffected()
-		if err != nil {
-			return 0, err
-		}
-		added += int(n)
 	}
 	return added, nil
 }

@@ -57,19 +57,20 @@ func TestLedgerKeepsCalls(t *testing.T) {
 
 	l := openLedger(t, path)
 	for _, c := range calls {
-		if err := l.Record(t.Context(), c); err != nil {
+		if _, err := l.Record(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
 	}
+	// Of two ends of a call, one holds, whichever came first.
 	second := call(0)
-	second.Text = "another answer"
-	if err := l.Record(t.Context(), second); err != nil {
-		t.Fatal(err)
+	second.Text = "zzz: another answer"
+	if got, err := l.Record(t.Context(), second); err != nil || got.Text != calls[0].Text {
+		t.Fatal(got, err)
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Record(t.Context(), call(9)); err == nil {
+	if _, err := l.Record(t.Context(), call(9)); err == nil {
 		t.Error("a closed ledger took a call")
 	}
 
@@ -101,7 +102,7 @@ func TestLedgerManyWriters(t *testing.T) {
 	for w := range 8 {
 		wg.Go(func() {
 			for i := range 50 {
-				if err := l.Record(t.Context(), call(w*50+i)); err != nil {
+				if _, err := l.Record(t.Context(), call(w*50+i)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -149,7 +150,7 @@ func recordForever(path string) {
 		os.Exit(1)
 	}
 	for i := 0; ; i++ {
-		if err := l.Record(context.Background(), call(i)); err != nil {
+		if _, err := l.Record(context.Background(), call(i)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -211,7 +212,7 @@ func BenchmarkLedgerRecord(b *testing.B) {
 			n++
 			i := n
 			mu.Unlock()
-			if err := l.Record(b.Context(), call(i)); err != nil {
+			if _, err := l.Record(b.Context(), call(i)); err != nil {
 				b.Error(err)
 			}
 		}
@@ -222,7 +223,7 @@ func BenchmarkLedgerLookup(b *testing.B) {
 	l := openLedger(b, filepath.Join(b.TempDir(), "ledger.sqlite"))
 	defer l.Close()
 	for i := range 1000 {
-		if err := l.Record(b.Context(), call(i)); err != nil {
+		if _, err := l.Record(b.Context(), call(i)); err != nil {
 			b.Fatal(err)
 		}
 	}

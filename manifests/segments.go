@@ -26,8 +26,10 @@ const (
 	segmentPrefix = "ledger/"
 	segmentSuffix = ".jsonl.zst"
 	segmentFormat = 1
-	// segmentCalls is the most calls of a segment.
+	// segmentCalls is the most calls of a segment, and segmentBytes about the
+	// most bytes of their texts.
 	segmentCalls = 10_000
+	segmentBytes = 64 << 20
 	// maxSegment bounds a segment's bytes, compressed and not, against damaged
 	// and hostile ones.
 	maxSegment = 1 << 30
@@ -38,8 +40,7 @@ type segmentHeader struct {
 }
 
 // Pull reads the store's segments that the ledger has not seen yet and returns
-// the number of calls that were new. A call that the ledger has already stays
-// as it is.
+// the number of calls that were new.
 func (l *Ledger) Pull(ctx context.Context, store blob.Store) (int, error) {
 	added := 0
 	for o, err := range store.List(ctx, segmentPrefix) {
@@ -161,7 +162,7 @@ func (l *Ledger) Push(ctx context.Context, store blob.Store) (int, error) {
 		if err != nil {
 			return pushed, fmt.Errorf("ledger: push a segment: %w", err)
 		}
-		if n < segmentCalls {
+		if n == 0 {
 			return pushed, nil
 		}
 	}
@@ -204,7 +205,7 @@ func (l *Ledger) unshared(ctx context.Context) (calls []Call, last int64, err er
 		return nil, 0, err
 	}
 	defer rows.Close()
-	for rows.Next() {
+	for bytes := 0; bytes < segmentBytes && rows.Next(); {
 		var c Call
 		var key []byte
 		if err := scanCall(rows, &c, &last, &key); err != nil {
@@ -212,6 +213,7 @@ func (l *Ledger) unshared(ctx context.Context) (calls []Call, last int64, err er
 		}
 		copy(c.Key[:], key)
 		calls = append(calls, c)
+		bytes += len(c.Text) + len(c.Reason)
 	}
 	return calls, last, rows.Err()
 }

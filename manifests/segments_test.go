@@ -41,7 +41,7 @@ func TestAnotherMachineReadsTheLedger(t *testing.T) {
 	first := openLedger(t, filepath.Join(t.TempDir(), "ledger.sqlite"))
 	defer first.Close()
 	for _, c := range calls {
-		if err := first.Record(t.Context(), c); err != nil {
+		if _, err := first.Record(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -71,6 +71,93 @@ func TestAnotherMachineReadsTheLedger(t *testing.T) {
 	}
 }
 
+// TestLedgersAgree: two machines made the same calls at once and had other
+// answers. Wherever their segments meet, and in whatever order, the same ones
+// hold, and an answer holds against a failure.
+func TestLedgersAgree(t *testing.T) {
+	store := newStore(t)
+	const n = 20
+	for machine := range 2 {
+		l := openLedger(t, filepath.Join(t.TempDir(), "ledger.sqlite"))
+		for i := range n {
+			c := call(i)
+			c.Text = irgdata.DigestOf([]byte{byte(machine), byte(i)}).String()
+			if i%5 == machine {
+				c.Text, c.Rule, c.Reason = "", "empty", "nothing was said"
+			}
+			if _, err := l.Record(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := l.Push(t.Context(), store); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var held [2][n]manifests.Call
+	for order := range held {
+		l := openLedger(t, filepath.Join(t.TempDir(), "ledger.sqlite"))
+		if order == 1 { // this machine has an answer of its own first
+			for i := range n {
+				c := call(i)
+				c.Text, c.Rule, c.Reason = "", "refused", "zzz"
+				if _, err := l.Record(t.Context(), c); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if _, err := l.Pull(t.Context(), store); err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			c, found, err := l.Lookup(t.Context(), call(i).Key)
+			if err != nil || !found || c.Failed() {
+				t.Errorf("call %d: %+v, %v, %v", i, c, found, err)
+			}
+			held[order][i] = c
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(held[0], held[1]); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestSegmentsAreBounded: many long answers go into several segments, each of
+// which can be read.
+func TestSegmentsAreBounded(t *testing.T) {
+	store := newStore(t)
+	l := openLedger(t, filepath.Join(t.TempDir(), "ledger.sqlite"))
+	defer l.Close()
+	const n = 80
+	text := strings.Repeat("a long answer ", 1<<20/14)
+	for i := range n {
+		c := call(i)
+		c.Text = text
+		if _, err := l.Record(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if pushed, err := l.Push(t.Context(), store); pushed != n || err != nil {
+		t.Fatalf("pushed %d, %v", pushed, err)
+	}
+	segments := 0
+	for _, err := range store.List(t.Context(), "ledger/") {
+		if segments++; err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := openLedger(t, filepath.Join(t.TempDir(), "ledger.sqlite"))
+	defer other.Close()
+	if pulled, err := other.Pull(t.Context(), store); pulled != n || err != nil || segments < 2 {
+		t.Errorf("pulled %d of %d segments, %v", pulled, segments, err)
+	}
+}
+
 // TestPushSurvivesFaults: a push that fails at any of its operations is made
 // good by the next one.
 func TestPushSurvivesFaults(t *testing.T) {
@@ -78,7 +165,7 @@ func TestPushSurvivesFaults(t *testing.T) {
 		below := newStore(t)
 		l := openLedger(t, filepath.Join(t.TempDir(), "ledger.sqlite"))
 		defer l.Close()
-		if err := l.Record(t.Context(), call(0)); err != nil {
+		if _, err := l.Record(t.Context(), call(0)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := l.Push(t.Context(), faultblob.New(below, faultblob.Nth(0, fault))); !errors.Is(err, faultblob.ErrInjected) {
@@ -127,7 +214,7 @@ func TestSharing(t *testing.T) {
 			}
 			return n
 		}
-		if err := l.Record(t.Context(), call(0)); err != nil {
+		if _, err := l.Record(t.Context(), call(0)); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute + time.Second)
@@ -135,7 +222,7 @@ func TestSharing(t *testing.T) {
 		if n := segments(); n != 1 {
 			t.Errorf("%d segments after an interval, want 1", n)
 		}
-		if err := l.Record(t.Context(), call(1)); err != nil {
+		if _, err := l.Record(t.Context(), call(1)); err != nil {
 			t.Fatal(err)
 		}
 		if err := sharing.Close(t.Context()); err != nil {

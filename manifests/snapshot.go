@@ -125,6 +125,8 @@ type ModeCount struct {
 	Rejected int64  `json:"rejected"`
 	// Bytes is the size of the images and texts that the mode's rows show.
 	Bytes int64 `json:"bytes"`
+	// MaxBytes is that size of the largest row.
+	MaxBytes int64 `json:"max_bytes"`
 }
 
 // ReasonCount counts the rejects of one rule.

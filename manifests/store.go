@@ -19,8 +19,9 @@ const identityKey = "dataset.json"
 const storeFormat = 1
 
 type identity struct {
-	Format int            `json:"format"`
-	ID     irgdata.Digest `json:"id"`
+	Format   int            `json:"format"`
+	ID       irgdata.Digest `json:"id"`
+	Checksum irgdata.Digest `json:"checksum"` // of ID
 }
 
 // Identify returns the identity of the dataset in the store, and gives it one
@@ -34,7 +35,7 @@ func Identify(ctx context.Context, store blob.Store) (irgdata.Digest, error) {
 	}
 	var random irgdata.Digest
 	_, _ = rand.Read(random[:]) // never fails, by its contract
-	text, err := json.Marshal(identity{Format: storeFormat, ID: random})
+	text, err := json.Marshal(identity{Format: storeFormat, ID: random, Checksum: irgdata.DigestOf(random[:])})
 	if err != nil {
 		return irgdata.Digest{}, err
 	}
@@ -59,8 +60,8 @@ func Identity(ctx context.Context, store blob.Store) (irgdata.Digest, error) {
 	if i.Format != storeFormat {
 		return irgdata.Digest{}, fmt.Errorf("read %s: the store has format %d and this irgdata reads format %d: use the irgdata that wrote it", store.URL(identityKey), i.Format, storeFormat)
 	}
-	if i.ID.IsZero() {
-		return irgdata.Digest{}, fmt.Errorf("read %s: it holds no identity", store.URL(identityKey))
+	if i.Checksum != irgdata.DigestOf(i.ID[:]) {
+		return irgdata.Digest{}, fmt.Errorf("read %s: it was changed: its checksum does not fit", store.URL(identityKey))
 	}
 	return i.ID, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/irgdata/irgdata"
@@ -35,24 +36,41 @@ type Report struct {
 }
 
 // Verify checks a snapshot whose manifest was loaded, and with Full everything
-// else in the store as well. Damage is in the report; an error means that the
-// store could not be read.
+// else in the store as well, the other snapshots included. Damage is in the
+// report; an error means that the store could not be read.
 func Verify(ctx context.Context, store blob.Store, s Snapshot, o VerifyOptions) (Report, error) {
 	var r Report
-	for _, shard := range append(append([]Shard{}, s.Shards...), s.Rejects...) {
-		problem, err := verifyShard(ctx, store, shard, o)
-		if err != nil {
-			return r, fmt.Errorf("verify snapshot %d: %w", s.Number, err)
-		}
-		r.Shards++
-		r.Rows += shard.Rows
-		r.Bytes += shard.Size
-		if problem != "" {
-			r.Problems = append(r.Problems, fmt.Sprintf("%s: %s", store.URL(shard.Key), problem))
-		}
+	seen := map[string]bool{} // keys of shards
+	if err := r.verifyShards(ctx, store, s, o, seen); err != nil {
+		return r, err
 	}
 	if !o.Full {
 		return r, nil
+	}
+	if _, err := Identity(ctx, store); err != nil {
+		r.Problems = append(r.Problems, fmt.Sprintf("%s: %v", store.URL(identityKey), err))
+	}
+	numbers, err := Numbers(ctx, store)
+	if err != nil {
+		return r, err
+	}
+	for i, number := range numbers {
+		if number != i+1 {
+			r.Problems = append(r.Problems, fmt.Sprintf("%s: it is not there, and a later snapshot is", store.URL(Key(i+1))))
+			break
+		}
+		other, err := Load(ctx, store, number)
+		if err != nil {
+			if ctx.Err() != nil {
+				return r, ctx.Err()
+			}
+			r.Problems = append(r.Problems, err.Error())
+			continue
+		}
+		r.Objects++
+		if err := r.verifyShards(ctx, store, other, o, seen); err != nil {
+			return r, err
+		}
 	}
 	// All other objects are named by their digest.
 	for _, prefix := range []string{"images/", segmentPrefix} {
@@ -77,6 +95,27 @@ func Verify(ctx context.Context, store blob.Store, s Snapshot, o VerifyOptions) 
 		}
 	}
 	return r, nil
+}
+
+// verifyShards checks the shards of a snapshot that were not seen before.
+func (r *Report) verifyShards(ctx context.Context, store blob.Store, s Snapshot, o VerifyOptions, seen map[string]bool) error {
+	for _, shard := range slices.Concat(s.Shards, s.Rejects) {
+		if seen[shard.Key] {
+			continue
+		}
+		seen[shard.Key] = true
+		problem, err := verifyShard(ctx, store, shard, o)
+		if err != nil {
+			return fmt.Errorf("verify snapshot %d: %w", s.Number, err)
+		}
+		r.Shards++
+		r.Rows += shard.Rows
+		r.Bytes += shard.Size
+		if problem != "" {
+			r.Problems = append(r.Problems, fmt.Sprintf("%s: %s", store.URL(shard.Key), problem))
+		}
+	}
+	return nil
 }
 
 // verifyShard returns what is wrong with a shard, or "".

@@ -63,13 +63,24 @@ func build(ctx context.Context, cmd *cobra.Command, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.close(ctx)) }()
+	closed := false
+	defer func() {
+		if !closed {
+			err = errors.Join(err, d.close(ctx))
+		}
+	}()
 	progress := newProgress(cmd.ErrOrStderr())
 	defer progress.end()
 	start := time.Now()
 
 	r, err := d.run(ctx, progress)
 	if err != nil {
+		return err
+	}
+	// The last calls go to the store before a word is said: whoever reads the
+	// summary may be gone.
+	closed = true
+	if err := d.close(ctx); err != nil {
 		return err
 	}
 	progress.end()

@@ -322,7 +322,7 @@ func published(t *testing.T, dir, part string) map[string]string {
 		if errors.Is(err, fs.ErrNotExist) && path == root {
 			return fs.SkipAll
 		}
-		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".tmp-") {
+		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".irgdata-tmp-") {
 			return err
 		}
 		content, err := os.ReadFile(path)
@@ -340,7 +340,7 @@ func published(t *testing.T, dir, part string) map[string]string {
 func temporaryFiles(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && (strings.HasPrefix(d.Name(), ".tmp-") || strings.HasPrefix(d.Name(), ".partial-")) {
+		if err == nil && (strings.HasPrefix(d.Name(), ".irgdata-tmp-") || strings.HasPrefix(d.Name(), ".partial-")) {
 			names = append(names, path)
 		}
 		return err

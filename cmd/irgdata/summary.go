@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/dustin/go-humanize"
 
@@ -173,8 +174,14 @@ func dash(n int64) string {
 	return humanize.Comma(n)
 }
 
-// shorten keeps one line of at most n characters.
+// shorten keeps one line of at most n characters that a terminal can show.
 func shorten(text string, n int) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\ufffd"))
 	runes := []rune(strings.Join(strings.Fields(text), " "))
 	if len(runes) > n {
 		return string(runes[:n-1]) + "…"

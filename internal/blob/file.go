@@ -18,7 +18,7 @@ import (
 
 // tempPrefix marks the files of puts under way. They lie beside their
 // destination, because link(2) does not cross file systems.
-const tempPrefix = ".tmp-"
+const tempPrefix = ".irgdata-tmp-"
 
 // File is a store in a folder. A put writes a temporary file, synchronises
 // it, and links it to its name; the folder is synchronised before Put returns.

@@ -35,12 +35,21 @@ func newFile(t testing.TB, dir string) *blob.File {
 func TestFileSweep(t *testing.T) {
 	dir := t.TempDir()
 	s := newFile(t, dir)
-	dead, live := filepath.Join(dir, ".tmp-dead"), filepath.Join(dir, ".tmp-live")
+	dead, live := filepath.Join(dir, ".irgdata-tmp-dead"), filepath.Join(dir, ".irgdata-tmp-live")
 	for _, path := range []string{dead, live} {
 		if err := os.WriteFile(path, []byte("half"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	foreign := filepath.Join(dir, ".tmp-notes")
+	if err := os.WriteFile(foreign, []byte("of another program"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if _, err := os.Stat(foreign); err != nil {
+			t.Error(err)
+		}
+	}()
 	owner, err := os.Open(live)
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +59,9 @@ func TestFileSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	for o, err := range s.List(t.Context(), "") {
-		t.Errorf("listed %+v, %v", o, err)
+		if err != nil || o.Key != ".tmp-notes" {
+			t.Errorf("listed %+v, %v", o, err)
+		}
 	}
 	if n, err := s.Sweep(t.Context(), 0); n != 1 || err != nil {
 		t.Errorf("swept %d, %v, want 1", n, err)

@@ -25,6 +25,9 @@ import (
 // parts that S3 takes bound an object to 80 GiB.
 const partSize = 8 << 20
 
+// answerTimeout is how long a server may take to begin its answer.
+const answerTimeout = time.Minute
+
 // S3Options say where a bucket is. Credentials come from the SDK's own chain
 // (environment, shared files, instance role), never from here.
 type S3Options struct {
@@ -52,7 +55,9 @@ func NewS3(ctx context.Context, o S3Options) (*S3, error) {
 		if o.Region != "" {
 			l.Region = o.Region
 		}
-		l.HTTPClient = awshttp.NewBuildableClient().WithDialerOptions(func(d *net.Dialer) { d.Timeout = 10 * time.Second })
+		l.HTTPClient = awshttp.NewBuildableClient().
+			WithDialerOptions(func(d *net.Dialer) { d.Timeout = 10 * time.Second }).
+			WithTransportOptions(func(t *http.Transport) { t.ResponseHeaderTimeout = answerTimeout })
 		return nil
 	})
 	if err != nil {
@@ -109,8 +114,16 @@ func (s *S3) Put(ctx context.Context, key string, body io.Reader, o PutOptions) 
 		if o.CreateOnly {
 			in.IfNoneMatch = aws.String("*")
 		}
-		_, err := s.client.PutObject(ctx, in)
-		return s.explain("put", key, err)
+		for try := 1; ; try++ {
+			in.Body = bytes.NewReader(part[:n])
+			_, err := s.client.PutObject(ctx, in)
+			if isConflict(err) && try < conflictTries {
+				// Another put of the object is under way: it may come to
+				// nothing yet, so it says nothing of what is there.
+				continue
+			}
+			return s.explain("put", key, err)
+		}
 	case err != nil:
 		return fmt.Errorf("put %s: %w", s.URL(key), err)
 	}
@@ -271,6 +284,17 @@ func (s *S3) Sweep(ctx context.Context, age time.Duration) (int, error) {
 	return swept, nil
 }
 
+// conflictCode is S3's word for a conditional put that met another one.
+const (
+	conflictCode  = "ConditionalRequestConflict"
+	conflictTries = 5
+)
+
+func isConflict(err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && api.ErrorCode() == conflictCode
+}
+
 // explain turns an error of the SDK into one sentence that says what to do. It
 // gives nil for nil.
 func (s *S3) explain(op, key string, err error) error {
@@ -291,7 +315,9 @@ func (s *S3) explain(op, key string, err error) error {
 		code = api.ErrorCode()
 	}
 	switch {
-	case code == "PreconditionFailed" || code == "ConditionalRequestConflict" || status == http.StatusPreconditionFailed:
+	case code == conflictCode:
+		return say("another put of the same object is under way: try again")
+	case code == "PreconditionFailed" || status == http.StatusPreconditionFailed:
 		return fmt.Errorf("%s %s: %w", op, s.URL(key), ErrExists)
 	case code == "NoSuchBucket":
 		return say("there is no bucket %q: make it first, or mend its name", s.o.Bucket)

@@ -132,6 +132,7 @@ func (w walker) entries(path string, n ast.Node) ([]entry, error) {
 		return nil, w.wrong(path, n, "want keys with values, got %s", describe(n))
 	}
 	var list []entry
+	before := map[string]ast.Node{}
 	for _, v := range values {
 		var name string
 		switch k := v.Key.(type) {
@@ -142,11 +143,10 @@ func (w walker) entries(path string, n ast.Node) ([]entry, error) {
 		default:
 			return nil, w.wrong(path, v.Key, "%s cannot be a key: write the keys out", describe(v.Key))
 		}
-		for _, before := range list {
-			if before.name == name {
-				return nil, w.wrong(join(path, name), v.Key, "the key stands here a second time, after line %d", line(before.key))
-			}
+		if first, twice := before[name]; twice {
+			return nil, w.wrong(join(path, name), v.Key, "the key stands here a second time, after line %d", line(first))
 		}
+		before[name] = v.Key
 		list = append(list, entry{name, v.Key, v.Value})
 	}
 	return list, nil
@@ -283,7 +283,7 @@ func (w walker) decodeScalar(path string, n ast.Node, out reflect.Value) error {
 		if n.Type() != ast.IntegerType {
 			return mismatch()
 		}
-		v, err := strconv.ParseInt(text, 0, out.Type().Bits())
+		v, err := strconv.ParseInt(text, base(text), out.Type().Bits())
 		if err != nil {
 			return w.wrong(path, n, "%s is out of range: want a number of %d bits", text, out.Type().Bits())
 		}
@@ -292,7 +292,7 @@ func (w walker) decodeScalar(path string, n ast.Node, out reflect.Value) error {
 		if n.Type() != ast.IntegerType {
 			return mismatch()
 		}
-		v, err := strconv.ParseUint(text, 0, out.Type().Bits())
+		v, err := strconv.ParseUint(text, base(text), out.Type().Bits())
 		if err != nil {
 			return w.wrong(path, n, "%s is out of range: want a number of %d bits without a sign", text, out.Type().Bits())
 		}
@@ -310,6 +310,16 @@ func (w walker) decodeScalar(path string, n ast.Node, out reflect.Value) error {
 		panic("config: fields of type " + out.Type().String() + " are not supported")
 	}
 	return nil
+}
+
+// base is that of a whole number: YAML 1.2 knows 0x and 0o, and takes 010 for
+// ten.
+func base(text string) int {
+	digits := strings.ToLower(strings.TrimLeft(text, "+-"))
+	if strings.HasPrefix(digits, "0x") || strings.HasPrefix(digits, "0o") || strings.HasPrefix(digits, "0b") {
+		return 0
+	}
+	return 10
 }
 
 // scalar returns the text of a node that is one value, as it is written.

@@ -56,17 +56,22 @@ func key(d irgdata.Digest) string {
 }
 
 // Put keeps the image and returns its reference. When it returns, the image
-// is durable. An image that is there already is not written again.
+// is durable. An image that is there already is not written again, unless it
+// has another size, which the loss of power or a full disk may have left.
 func (s *Store) Put(ctx context.Context, encoded []byte) (irgdata.ImageRef, error) {
 	ref, err := Probe(encoded)
 	if err != nil {
 		return irgdata.ImageRef{}, err
 	}
 	err = blob.PutBytes(ctx, s.objects, key(ref.Digest), encoded, blob.PutOptions{CreateOnly: true, Digest: ref.Digest})
-	if err != nil && !errors.Is(err, blob.ErrExists) {
-		return irgdata.ImageRef{}, err
+	if errors.Is(err, blob.ErrExists) {
+		var there blob.Object
+		there, err = s.objects.Stat(ctx, key(ref.Digest))
+		if err == nil && there.Size != ref.Size {
+			err = blob.PutBytes(ctx, s.objects, key(ref.Digest), encoded, blob.PutOptions{Digest: ref.Digest})
+		}
 	}
-	return ref, nil
+	return ref, err
 }
 
 // Bytes returns the image's bytes, checked against its digest.

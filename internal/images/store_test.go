@@ -115,6 +115,35 @@ func TestStore(t *testing.T) {
 	}
 }
 
+// TestPutMendsHalfAnImage: what a loss of power left under an image's name does
+// not stand in for it.
+func TestPutMendsHalfAnImage(t *testing.T) {
+	objects, err := blob.NewFile(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := images.NewStore(objects)
+	encoded := encodedPNG(t)
+	if _, err := store.Put(t.Context(), encoded); err != nil {
+		t.Fatal(err)
+	}
+	for o, err := range objects.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(objects.URL(o.Key), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ref, err := store.Put(t.Context(), encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := store.Bytes(t.Context(), ref); err != nil || !bytes.Equal(got, encoded) {
+		t.Errorf("got %d bytes, %v", len(got), err)
+	}
+}
+
 // FuzzDecode: what Probe refuses, Decode refuses, and what decodes has the
 // size that the header says.
 func FuzzDecode(f *testing.F) {

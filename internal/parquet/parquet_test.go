@@ -153,6 +153,24 @@ func TestWrongCells(t *testing.T) {
 	}
 }
 
+func TestTextsAreUTF8(t *testing.T) {
+	var b bytes.Buffer
+	w, err := parquet.NewWriter(&b, columns[:1], parquet.WriterOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Write(parquet.Row{"caf\xe9"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := readAll(t, b.Bytes())
+	if diff := cmp.Diff([]parquet.Row{{"caf\ufffd"}}, rows); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+}
+
 // brokenOnce fails its n-th write and takes every other.
 type brokenOnce struct{ n int }
 

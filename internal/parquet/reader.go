@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"sync/atomic"
+	"time"
 
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/file"
@@ -26,7 +28,58 @@ type Source interface {
 type Reader struct {
 	file   *file.Reader
 	schema *schema.Schema
+	source *counted
+	// stall is how long the library may work without reading a byte before the
+	// file counts as damaged.
+	stall time.Duration
 }
+
+// defaultStall is far more than a few rows take to decode.
+const defaultStall = 20 * time.Second
+
+// counted counts the reads of a source.
+type counted struct {
+	Source
+	reads atomic.Int64
+}
+
+func (c *counted) ReadAt(p []byte, offset int64) (int, error) {
+	c.reads.Add(1)
+	return c.Source.ReadAt(p, offset)
+}
+
+// watch runs f on a goroutine of its own and waits for it. Damage can make the
+// library loop for ever, in a way that nothing can stop: when it has not read a
+// byte for a while, or the context is done, it is left behind. This is the one
+// goroutine of the project that nobody joins, and only then.
+func (r *Reader) watch(ctx context.Context, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	wait := r.stall
+	cancelled := ctx.Done()
+	for {
+		before := r.source.reads.Load()
+		timer := time.NewTimer(wait)
+		select {
+		case err := <-done:
+			timer.Stop()
+			return err
+		case <-cancelled:
+			timer.Stop()
+			// Mostly it ends in a moment.
+			wait, cancelled = min(wait, time.Second), nil
+		case <-timer.C:
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case r.source.reads.Load() == before:
+				return errStalled
+			}
+		}
+	}
+}
+
+var errStalled = errors.New("parquet: the file is damaged: decoding it comes to no end")
 
 // guard turns a panic into an error: the library panics on damaged input. It
 // helps on the calling goroutine alone, where the library's column readers
@@ -40,11 +93,12 @@ func guard(err *error) {
 // NewReader reads the footer of src, which the caller closes.
 func NewReader(src Source) (r *Reader, err error) {
 	defer guard(&err)
-	f, err := file.NewParquetReader(src, file.WithReadProps(&parquet.ReaderProperties{BufferedStreamEnabled: true, BufferSize: 1 << 20}))
+	source := &counted{Source: src}
+	f, err := file.NewParquetReader(source, file.WithReadProps(&parquet.ReaderProperties{BufferedStreamEnabled: true, BufferSize: 1 << 20}))
 	if err != nil {
 		return nil, fmt.Errorf("parquet: it is no Parquet file, or its footer is damaged: %w", err)
 	}
-	return &Reader{file: f, schema: f.MetaData().Schema}, nil
+	return &Reader{file: f, schema: f.MetaData().Schema, source: source, stall: defaultStall}, nil
 }
 
 // NumRows is the number of rows in the file.
@@ -94,7 +148,11 @@ func (r *Reader) rows(ctx context.Context, columns []string, yield func(Row, err
 		}
 	}
 	for group := range r.file.NumRowGroups() {
-		left, err := r.enter(group, cells)
+		var left int64
+		err := r.watch(ctx, func() (err error) {
+			left, err = r.enter(group, cells)
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -103,7 +161,11 @@ func (r *Reader) rows(ctx context.Context, columns []string, yield func(Row, err
 				return err
 			}
 			n := min(left, batchRows)
-			rows, err := batch(cells, int(n))
+			var rows []Row
+			err := r.watch(ctx, func() (err error) {
+				rows, err = batch(cells, int(n))
+				return err
+			})
 			if err != nil {
 				return fmt.Errorf("parquet: read row group %d: %w", group, err)
 			}

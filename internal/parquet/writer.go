@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/compress"
@@ -88,7 +89,8 @@ func NewWriter(w io.Writer, columns []Column, o WriterOptions) (*Writer, error) 
 }
 
 // Write adds a row and ends the row group when it is full. The cells must not
-// be modified afterwards.
+// be modified afterwards. Bytes of a text that are not UTF-8 become U+FFFD:
+// other readers refuse a file that holds them.
 func (w *Writer) Write(row Row) error {
 	if len(row) != len(w.columns) {
 		return fmt.Errorf("parquet: a row has %d cells, want %d", len(row), len(w.columns))
@@ -185,7 +187,7 @@ func (w *Writer) writeRows() (err error) {
 }
 
 func (i Image) bytes() []byte { return i.Bytes }
-func (i Image) path() []byte  { return []byte(i.Path) }
+func (i Image) path() []byte  { return []byte(strings.ToValidUTF8(i.Path, "\ufffd")) }
 
 // writeColumn writes one leaf of the rows' cells, a few at a time, so that
 // converted values take little memory.
@@ -221,7 +223,7 @@ func byteArrays(rows []Row, i int, leaf func(Image) []byte) (values []parquet.By
 	for _, row := range rows {
 		switch cell := row[i].(type) {
 		case string:
-			values = append(values, parquet.ByteArray(cell))
+			values = append(values, parquet.ByteArray(strings.ToValidUTF8(cell, "\ufffd")))
 		case Image:
 			values, levels = append(values, leaf(cell)), append(levels, present)
 		default:

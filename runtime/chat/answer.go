@@ -70,15 +70,16 @@ func (c *Client) parse(body []byte, r runtime.Request) (runtime.Answer, error) {
 		return runtime.Answer{}, c.fail(runtime.Transient, nil, "the answer is not JSON: %s", c.quote(string(body)))
 	}
 	var reply completion
-	if err := json.Unmarshal(body, &reply); err != nil || reply.Choices == nil {
-		if code, ok := embeddedError(reply.Error); ok {
-			return runtime.Answer{}, c.statusError(code, http.Header{}, body)
-		}
+	err := json.Unmarshal(body, &reply)
+	if code, ok := embeddedError(reply.Error); ok {
+		return runtime.Answer{}, c.statusError(code, http.Header{}, body)
+	}
+	if err != nil || reply.Choices == nil {
 		return runtime.Answer{}, c.fail(runtime.Fatal, err, "the answer is no chat completion, so `url` may be that of another service: %s", c.quote(string(body)))
 	}
 	pick, ok := reply.pick(r.Want)
 	if !ok {
-		return runtime.Answer{}, c.fail(runtime.Empty, nil, "the answer holds no choices")
+		return runtime.Answer{}, c.fail(runtime.Transient, nil, "the answer holds no choices")
 	}
 	if err := c.finished(pick, r.Want); err != nil {
 		return runtime.Answer{}, err
@@ -93,7 +94,6 @@ func (c *Client) parse(body []byte, r runtime.Request) (runtime.Answer, error) {
 			answer.TokensIn, answer.TokensOut = usage.In, usage.Out
 		}
 	}
-	var err error
 	if r.Want == runtime.Paint {
 		answer.Image, err = c.painted(pick.Message.Content, r.Sampling)
 	} else {
@@ -167,33 +167,35 @@ func (c *Client) written(got content) (string, error) {
 	return "", c.fail(runtime.Empty, nil, "the answer holds no text")
 }
 
-// painted returns the encoded image. A text in its place is malformed, such as
-// the sentence that an Omni server says with status 200 when painting failed.
+// painted returns the encoded image. What is no image is the server's fault and
+// not the model's answer, such as the sentence that an Omni server says with
+// status 200 when painting failed: it is transient. An image of another size is
+// a matter of the server's settings, which a person must mend.
 func (c *Client) painted(got content, s runtime.Sampling) ([]byte, error) {
 	uri := got.image()
 	switch text := got.text(); {
 	case uri == "" && text == "":
-		return nil, c.fail(runtime.Empty, nil, "the answer holds no image")
+		return nil, c.fail(runtime.Transient, nil, "the answer holds no image")
 	case uri == "":
-		return nil, c.fail(runtime.Malformed, nil, "the answer is a text, and an image was asked for: %s", c.quote(text))
+		return nil, c.fail(runtime.Transient, nil, "the answer is a text, and an image was asked for: %s", c.quote(text))
 	}
 	head, data, ok := strings.Cut(uri, ",")
 	if !ok || !strings.HasPrefix(head, "data:") || !strings.HasSuffix(head, ";base64") {
-		return nil, c.fail(runtime.Malformed, nil, "the image is no data URI in base64: %s", c.quote(uri))
+		return nil, c.fail(runtime.Transient, nil, "the image is no data URI in base64: %s", c.quote(uri))
 	}
 	encoded, err := base64.StdEncoding.DecodeString(data)
 	if err != nil {
-		return nil, c.fail(runtime.Malformed, err, "the image is not base64")
+		return nil, c.fail(runtime.Transient, err, "the image is not base64")
 	}
 	ref, err := images.Probe(encoded) // the size before the pixels, which it bounds
 	switch {
 	case err != nil:
-		return nil, c.fail(runtime.Malformed, err, "the answer is no image")
+		return nil, c.fail(runtime.Transient, err, "the answer is no image")
 	case s.Width != 0 && ref.Width != s.Width || s.Height != 0 && ref.Height != s.Height:
-		return nil, c.fail(runtime.Malformed, nil, "the image has %d×%d pixels, and %d×%d were asked for", ref.Width, ref.Height, s.Width, s.Height)
+		return nil, c.fail(runtime.Fatal, nil, "the image has %d×%d pixels, and %d×%d were asked for: set `image` to a size that the server paints", ref.Width, ref.Height, s.Width, s.Height)
 	}
 	if _, err := images.Decode(encoded); err != nil {
-		return nil, c.fail(runtime.Malformed, err, "the image does not decode")
+		return nil, c.fail(runtime.Transient, err, "the image does not decode")
 	}
 	return encoded, nil
 }
