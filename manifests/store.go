@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -24,6 +25,15 @@ type identity struct {
 	Checksum irgdata.Digest `json:"checksum"` // of ID
 }
 
+func newIdentity(id irgdata.Digest) identity {
+	return identity{Format: storeFormat, ID: id, Checksum: irgdata.DigestOf(id[:])}
+}
+
+func (i identity) encode() ([]byte, error) {
+	text, err := json.Marshal(i)
+	return append(text, '\n'), err
+}
+
 // Identify returns the identity of the dataset in the store, and gives it one
 // if it has none. What is known of a store elsewhere, such as in a local
 // ledger, holds for this identity alone: a store that was deleted and made
@@ -35,11 +45,11 @@ func Identify(ctx context.Context, store blob.Store) (irgdata.Digest, error) {
 	}
 	var random irgdata.Digest
 	_, _ = rand.Read(random[:]) // never fails, by its contract
-	text, err := json.Marshal(identity{Format: storeFormat, ID: random, Checksum: irgdata.DigestOf(random[:])})
+	text, err := newIdentity(random).encode()
 	if err != nil {
 		return irgdata.Digest{}, err
 	}
-	err = blob.PutBytes(ctx, store, identityKey, append(text, '\n'), blob.PutOptions{CreateOnly: true})
+	err = blob.PutBytes(ctx, store, identityKey, text, blob.PutOptions{CreateOnly: true})
 	if err != nil && !errors.Is(err, blob.ErrExists) {
 		return irgdata.Digest{}, fmt.Errorf("make a dataset in the store: %w", err)
 	}
@@ -60,7 +70,7 @@ func Identity(ctx context.Context, store blob.Store) (irgdata.Digest, error) {
 	if i.Format != storeFormat {
 		return irgdata.Digest{}, fmt.Errorf("read %s: the store has format %d and this irgdata reads format %d: use the irgdata that wrote it", store.URL(identityKey), i.Format, storeFormat)
 	}
-	if i.Checksum != irgdata.DigestOf(i.ID[:]) {
+	if again, err := newIdentity(i.ID).encode(); err != nil || !bytes.Equal(again, text) {
 		return irgdata.Digest{}, fmt.Errorf("read %s: it was changed: its checksum does not fit", store.URL(identityKey))
 	}
 	return i.ID, nil
