@@ -85,6 +85,9 @@ func feed[I, O any](ctx context.Context, in iter.Seq2[I, error], pending chan<- 
 		case <-ctx.Done():
 			return
 		}
+		if err == nil {
+			err = ctx.Err() // the select may have found both ready
+		}
 		if err != nil {
 			place <- result[O]{err: err, done: true}
 			return
