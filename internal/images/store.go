@@ -1,48 +1,16 @@
-// Package images keeps encoded images by their digest and reads what a header
-// says of them. Stages pass references around; the bytes lie here.
+// Package images reads encoded images: what their headers say, what the
+// official trainer sees in them and where it goes wrong, and how an image is
+// encoded anew so that it does not. It keeps images by their digest; stages
+// pass references around, the bytes lie here.
 package images
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"image"
-	_ "image/jpeg" // the formats that image.Decode knows
-	_ "image/png"
-
-	_ "golang.org/x/image/webp"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/blob"
 )
-
-// MaxPixels is the most pixels that an image may have: the official loader's
-// PIL.Image.MAX_IMAGE_PIXELS. It bounds what a decode can cost.
-const MaxPixels = 200_000_000
-
-// Probe reads the header of an encoded image.
-func Probe(encoded []byte) (irgdata.ImageRef, error) {
-	cfg, format, err := image.DecodeConfig(bytes.NewReader(encoded))
-	if err != nil {
-		return irgdata.ImageRef{}, fmt.Errorf("the %d bytes are no JPEG, PNG or WebP image: %w", len(encoded), err)
-	}
-	if cfg.Width <= 0 || cfg.Height <= 0 || cfg.Width > MaxPixels/cfg.Height {
-		return irgdata.ImageRef{}, fmt.Errorf("the image has %d×%d pixels, want at most %d in all", cfg.Width, cfg.Height, MaxPixels)
-	}
-	return irgdata.ImageRef{
-		Digest: irgdata.DigestOf(encoded), Size: int64(len(encoded)), Format: format, Width: cfg.Width, Height: cfg.Height,
-	}, nil
-}
-
-// Decode decodes an image whose header [Probe] accepts.
-func Decode(encoded []byte) (image.Image, error) {
-	if _, err := Probe(encoded); err != nil {
-		return nil, err
-	}
-	img, _, err := image.Decode(bytes.NewReader(encoded))
-	return img, err
-}
 
 // Store keeps images in a store of objects, each under its digest.
 type Store struct{ objects blob.Store }
