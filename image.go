@@ -5,6 +5,9 @@ const (
 	FormatJPEG = "jpeg"
 	FormatPNG  = "png"
 	FormatWebP = "webp"
+	FormatGIF  = "gif"
+	FormatTIFF = "tiff"
+	FormatBMP  = "bmp"
 )
 
 // ImageRef names an image without holding it. Stages pass references, never
@@ -17,8 +20,8 @@ type ImageRef struct {
 	Size int64 `json:"size"`
 	// Format is one of the Format constants.
 	Format string `json:"format"`
-	// Width and Height are in pixels, as stored (no EXIF orientation applied,
-	// as the trainer applies none).
+	// Width and Height are in pixels, as the trainer sees them: as stored, no
+	// EXIF orientation applied (but for a TIFF's, which Pillow applies).
 	Width  int `json:"width"`
 	Height int `json:"height"`
 }

@@ -1,6 +1,7 @@
 package irgdata
 
-// Pair is a prompt and the image that answers it, as a source gave them.
+// Pair is a prompt and the image that answers it, as a source gave them. A pair
+// of a list of prompts has no image: the painter makes its reference.
 type Pair struct {
 	// ID is [PairID] of the prompt and the image.
 	ID     Digest
@@ -14,6 +15,12 @@ type Pair struct {
 	// License and URL are what the source said of the image, if anything.
 	License string
 	URL     string
+	// Language is the prompt's, as an ISO 639-1 code, or "und" if it cannot be
+	// told.
+	Language string
+	// Notes say what was done to prompt and image on their way in, and what the
+	// trainer will see otherwise than a person does.
+	Notes []string
 }
 
 // PairID returns the identity of a pair: the digest of its prompt and of its

@@ -18,3 +18,7 @@ type Reject struct {
 	// Score is what the rule measured; NaN when it measured nothing.
 	Score float64
 }
+
+// RulePending is the rule of an item whose image has yet to be downloaded: a
+// plan reads sources and downloads nothing.
+const RulePending = "pending"

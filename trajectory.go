@@ -87,9 +87,14 @@ type Failure struct {
 func NewTrajectory(p Pair, s Strategy) Trajectory {
 	t := Trajectory{Pair: p, Strategy: s}
 	t.Slots[SlotPrompt].Text = p.Prompt
-	t.Slots[SlotReference].Image = p.Image
-	if s == Distill {
-		t.Slots[SlotImproved].Image = p.Image
-	}
+	t.Fill(SlotReference, Filling{Image: p.Image})
 	return t
+}
+
+// Fill fills a slot. Under [Distill] the reference is the improved image too.
+func (t *Trajectory) Fill(s Slot, f Filling) {
+	t.Slots[s] = f
+	if s == SlotReference && t.Strategy == Distill {
+		t.Slots[SlotImproved].Image = f.Image
+	}
 }

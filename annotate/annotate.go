@@ -29,6 +29,8 @@ type Options struct {
 	Seed uint64
 	// Width and Height of painted images, in pixels.
 	Width, Height int
+	// PaintReferences: some pairs have no image, and get one from the painter.
+	PaintReferences bool
 	// Workers is the number of pairs under way at one time, and Window the
 	// number of finished ones that may wait for a slower one before them.
 	Workers, Window int
@@ -48,7 +50,7 @@ func (o Options) Validate() error {
 	if len(o.Modes) == 0 {
 		return errors.New("no mode is wanted")
 	}
-	for _, step := range modes.StepsFor(o.Strategy, o.Modes) {
+	for _, step := range modes.StepsFor(o.Strategy, o.Modes, o.PaintReferences) {
 		if o.Models[step.Role] == nil {
 			return fmt.Errorf("role %s has no model, and step %s needs one", step.Role, step.Name)
 		}
@@ -76,7 +78,7 @@ func New(o Options, images *images.Store, ledger *manifests.Ledger) (*Annotator,
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("annotate: %w", err)
 	}
-	return &Annotator{o: o, steps: modes.StepsFor(o.Strategy, o.Modes), images: images, ledger: ledger, tally: newTally()}, nil
+	return &Annotator{o: o, steps: modes.StepsFor(o.Strategy, o.Modes, o.PaintReferences), images: images, ledger: ledger, tally: newTally()}, nil
 }
 
 // Tally counts the calls made and reused so far.
@@ -98,8 +100,8 @@ func (a *Annotator) Run(ctx context.Context, pairs iter.Seq2[irgdata.Item[irgdat
 func (a *Annotator) fill(ctx context.Context, p irgdata.Pair) (irgdata.Trajectory, error) {
 	t := irgdata.NewTrajectory(p, a.o.Strategy)
 	for _, step := range a.steps {
-		if !filled(t, step.Needs()) {
-			continue // an earlier failure took what this step would show
+		if !t.Slots[step.Fills].IsZero() || !filled(t, step.Needs()) {
+			continue // the pair brought it, or an earlier failure took what this step would show
 		}
 		c, err := a.call(ctx, step, t)
 		if err != nil {
@@ -109,7 +111,7 @@ func (a *Annotator) fill(ctx context.Context, p irgdata.Pair) (irgdata.Trajector
 			t.Failures = append(t.Failures, irgdata.Failure{Slot: step.Fills, Step: step.Name, Rule: c.Rule, Reason: c.Reason})
 			continue
 		}
-		t.Slots[step.Fills] = irgdata.Filling{Text: c.Text, Image: c.Image, Call: c.Key}
+		t.Fill(step.Fills, irgdata.Filling{Text: c.Text, Image: c.Image, Call: c.Key})
 	}
 	return t, nil
 }

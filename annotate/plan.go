@@ -32,6 +32,15 @@ func (a *Annotator) Plan(ctx context.Context, pairs iter.Seq2[irgdata.Item[irgda
 		if err != nil {
 			return plan, err
 		}
+		if r := item.Reject; r != nil && r.Rule == irgdata.RulePending {
+			plan.Pending++
+			for i, step := range a.steps {
+				if step.Fills != irgdata.SlotReference {
+					plan.Calls[i].Make++
+				}
+			}
+			continue
+		}
 		if r := item.Reject; r != nil {
 			plan.Rejected++
 			reasons[manifests.ReasonCount{Stage: r.Stage, Rule: r.Rule}]++
@@ -52,13 +61,16 @@ func (a *Annotator) planPair(ctx context.Context, p irgdata.Pair, calls []manife
 	t := irgdata.NewTrajectory(p, a.o.Strategy)
 	var unknown [irgdata.NumSlots]bool // a missing call will fill it
 	for i, step := range a.steps {
+		if !t.Slots[step.Fills].IsZero() {
+			continue // the pair brought it
+		}
 		waits := false
 		for _, s := range step.Needs() {
 			waits = waits || unknown[s]
 		}
 		if waits {
 			calls[i].Make++
-			unknown[step.Fills] = true
+			a.expect(&unknown, step)
 			continue
 		}
 		if !filled(t, step.Needs()) {
@@ -74,16 +86,24 @@ func (a *Annotator) planPair(ctx context.Context, p irgdata.Pair, calls []manife
 			return err
 		case !found:
 			calls[i].Make++
-			unknown[step.Fills] = true
+			a.expect(&unknown, step)
 		default:
 			calls[i].Reuse++
 			calls[i].PaintedBytes += c.Image.Size
 			if !c.Failed() {
-				t.Slots[step.Fills] = irgdata.Filling{Text: c.Text, Image: c.Image, Call: c.Key}
+				t.Fill(step.Fills, irgdata.Filling{Text: c.Text, Image: c.Image, Call: c.Key})
 			}
 		}
 	}
 	return nil
+}
+
+// expect notes what a missing call will fill.
+func (a *Annotator) expect(unknown *[irgdata.NumSlots]bool, step modes.Step) {
+	unknown[step.Fills] = true
+	if step.Fills == irgdata.SlotReference && a.o.Strategy == irgdata.Distill {
+		unknown[irgdata.SlotImproved] = true
+	}
 }
 
 // StepNames lists the name and version of each step that the options need.

@@ -22,7 +22,7 @@ import (
 var (
 	textSlots  = []irgdata.Slot{irgdata.SlotThinking, irgdata.SlotDraftThinking, irgdata.SlotReflection}
 	imageSlots = []irgdata.Slot{irgdata.SlotReference, irgdata.SlotDraft, irgdata.SlotImproved}
-	callSlots  = []irgdata.Slot{irgdata.SlotThinking, irgdata.SlotDraftThinking, irgdata.SlotDraft, irgdata.SlotReflection, irgdata.SlotImproved}
+	callSlots  = []irgdata.Slot{irgdata.SlotReference, irgdata.SlotThinking, irgdata.SlotDraftThinking, irgdata.SlotDraft, irgdata.SlotReflection, irgdata.SlotImproved}
 )
 
 // trajectoryColumns are the columns of a shard: the pair, the slots, the calls
@@ -34,7 +34,7 @@ func trajectoryColumns() []parquet.Column {
 			columns = append(columns, parquet.Column{Name: name, Kind: kind})
 		}
 	}
-	add(parquet.String, "id", "prompt", "source", "key", "license", "url", "strategy")
+	add(parquet.String, "id", "prompt", "language", "source", "key", "license", "url", "notes", "strategy")
 	for _, s := range textSlots {
 		add(parquet.String, s.String())
 	}
@@ -70,7 +70,11 @@ type failureJSON struct {
 // trajectoryRow makes the row of a judged trajectory, its images loaded.
 func trajectoryRow(ctx context.Context, j irgdata.Judged, store *images.Store) (parquet.Row, error) {
 	t := j.Trajectory
-	row := parquet.Row{t.Pair.ID.String(), t.Pair.Prompt, t.Pair.Source, t.Pair.Key, t.Pair.License, t.Pair.URL, string(t.Strategy)}
+	notes, err := json.Marshal(append([]string{}, t.Pair.Notes...))
+	if err != nil {
+		return nil, fmt.Errorf("pair %s: %w", t.Pair.ID, err)
+	}
+	row := parquet.Row{t.Pair.ID.String(), t.Pair.Prompt, t.Pair.Language, t.Pair.Source, t.Pair.Key, t.Pair.License, t.Pair.URL, string(notes), string(t.Strategy)}
 	for _, s := range textSlots {
 		row = append(row, t.Slots[s].Text)
 	}
@@ -173,25 +177,32 @@ func readRecord(row parquet.Row) (record, error) {
 		slots[s].Image = ref
 		r.images[ref.Digest] = picture.Bytes
 	}
+	for _, s := range callSlots {
+		if err := slots[s].Call.UnmarshalText([]byte(text(s.String() + "_call"))); err != nil {
+			return r, fmt.Errorf("pair %s: column %s_call: %w", id, s, err)
+		}
+	}
 	pair := irgdata.Pair{
-		ID: id, Prompt: text("prompt"), Image: slots[irgdata.SlotReference].Image,
+		ID: id, Prompt: text("prompt"), Language: text("language"),
 		Source: text("source"), Key: text("key"), License: text("license"), URL: text("url"),
+	}
+	if slots[irgdata.SlotReference].Call.IsZero() { // else the pair came without an image
+		pair.Image = slots[irgdata.SlotReference].Image
 	}
 	if irgdata.PairID(pair.Prompt, pair.Image.Digest) != id {
 		return r, fmt.Errorf("pair %s: the identity is not that of its prompt and image", id)
 	}
+	if err := json.Unmarshal([]byte(text("notes")), &pair.Notes); err != nil {
+		return r, fmt.Errorf("pair %s: column notes: %w", id, err)
+	}
 	t := irgdata.NewTrajectory(pair, irgdata.Strategy(text("strategy")))
+	t.Fill(irgdata.SlotReference, slots[irgdata.SlotReference])
 	for _, s := range textSlots {
-		t.Slots[s].Text = text(s.String())
+		slots[s].Text = text(s.String())
 	}
-	for _, s := range imageSlots {
-		if !slots[s].Image.IsZero() {
-			t.Slots[s].Image = slots[s].Image
-		}
-	}
-	for _, s := range callSlots {
-		if err := t.Slots[s].Call.UnmarshalText([]byte(text(s.String() + "_call"))); err != nil {
-			return r, fmt.Errorf("pair %s: column %s_call: %w", id, s, err)
+	for s, f := range slots {
+		if !f.IsZero() {
+			t.Slots[s] = f
 		}
 	}
 	for _, name := range modes.Names() {

@@ -65,6 +65,11 @@ func WriteShards(ctx context.Context, judged iter.Seq2[irgdata.Item[irgdata.Judg
 	defer kept.discard()
 	left := &shards{store: store, prefix: manifests.RejectPrefix, columns: rejectColumns(), o: o}
 	defer left.discard()
+	members, err := newMembers(o.Work)
+	if err != nil {
+		return content, err
+	}
+	defer members.file.Close() // nameless: nothing is kept
 	count := newCounter(o.Modes)
 
 	type loaded struct {
@@ -86,6 +91,9 @@ func WriteShards(ctx context.Context, judged iter.Seq2[irgdata.Item[irgdata.Judg
 			if err := kept.write(ctx, l.row); err != nil {
 				return content, err
 			}
+			if err := members.add(l.item.Value.Trajectory.Pair.ID); err != nil {
+				return content, err
+			}
 		}
 		for _, reject := range count.add(l.item) {
 			if err := left.write(ctx, rejectRow(reject)); err != nil {
@@ -100,7 +108,47 @@ func WriteShards(ctx context.Context, judged iter.Seq2[irgdata.Item[irgdata.Judg
 		return content, err
 	}
 	content.Shards, content.Rejects, content.Counts = kept.done, left.done, count.counts()
-	return content, nil
+	content.Members, err = members.put(ctx, store)
+	return content, err
+}
+
+// members collects the identities of the pairs that are kept.
+type members struct {
+	file   *os.File
+	sink   *digestSink
+	buffer *bufio.Writer
+}
+
+func newMembers(work string) (*members, error) {
+	file, err := blob.TempFile(work)
+	if err != nil {
+		return nil, fmt.Errorf("list the members: %w", err)
+	}
+	sink := &digestSink{w: file, sum: sha256.New()}
+	return &members{file, sink, bufio.NewWriter(sink)}, nil
+}
+
+func (m *members) add(id irgdata.Digest) error {
+	if _, err := m.buffer.Write(id[:]); err != nil {
+		return fmt.Errorf("list the members: %w", err)
+	}
+	return nil
+}
+
+// put puts the list into the store, if there is anything on it.
+func (m *members) put(ctx context.Context, store blob.Store) (manifests.Members, error) {
+	err := m.buffer.Flush()
+	if err == nil {
+		_, err = m.file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return manifests.Members{}, fmt.Errorf("list the members: %w", err)
+	}
+	if m.sink.size == 0 {
+		return manifests.Members{}, nil
+	}
+	digest := irgdata.Digest(m.sink.sum.Sum(nil))
+	return manifests.PutMembers(ctx, store, m.file, digest, m.sink.size/int64(len(digest)))
 }
 
 // counter counts what goes into a snapshot.

@@ -41,6 +41,8 @@ type Options struct {
 	Modes   []modes.Mode
 	Rules   []Rule
 	Workers int
+	// Memory bounds the decoded images.
+	Memory *images.Memory
 }
 
 // Run judges each trajectory, in order. One that no mode keeps becomes a
@@ -84,7 +86,8 @@ func judge(ctx context.Context, t irgdata.Trajectory, o Options, store *images.S
 	for _, f := range t.Failures {
 		against = append(against, failed(f))
 	}
-	subject := &Subject{Trajectory: t, store: store}
+	subject := &Subject{Trajectory: t, store: store, memory: o.Memory}
+	defer subject.release()
 	for _, rule := range o.Rules {
 		for _, slot := range rule.Slots {
 			if t.Slots[slot].IsZero() {

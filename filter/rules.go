@@ -58,7 +58,34 @@ var (
 type Subject struct {
 	Trajectory irgdata.Trajectory
 	store      *images.Store
+	memory     *images.Memory
 	decoded    map[irgdata.Digest]image.Image
+	give       func() // the memory of the decoded images back; nil: none was taken
+}
+
+// take takes the memory of all the trajectory's images at once: two judges that
+// each hold some and wait for more would wait for ever.
+func (s *Subject) take(ctx context.Context) error {
+	if s.give != nil {
+		return nil
+	}
+	var refs []irgdata.ImageRef
+	for _, slot := range imageSlots {
+		if ref := s.Trajectory.Slots[slot].Image; !ref.IsZero() && !slices.Contains(refs, ref) {
+			refs = append(refs, ref)
+		}
+	}
+	give, err := s.memory.Take(ctx, refs...)
+	s.give = give
+	return err
+}
+
+// release gives the memory back; the images must not be used afterwards.
+func (s *Subject) release() {
+	if s.give != nil {
+		s.give()
+	}
+	s.decoded = nil
 }
 
 // image returns the decoded image of a slot; nil if it does not decode. An
@@ -67,6 +94,9 @@ func (s *Subject) image(ctx context.Context, slot irgdata.Slot) (image.Image, er
 	ref := s.Trajectory.Slots[slot].Image
 	if img, ok := s.decoded[ref.Digest]; ok {
 		return img, nil
+	}
+	if err := s.take(ctx); err != nil {
+		return nil, err
 	}
 	encoded, err := s.store.Bytes(ctx, ref)
 	if err != nil {

@@ -1,73 +1,148 @@
 package ingest
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
 	"path"
+	"slices"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/irgdata/irgdata"
 )
 
-const (
-	// maxImageBytes bounds what one image file may cost in memory.
-	maxImageBytes = 256 << 20
-	// maxCaptionBytes bounds a caption file and a line of metadata.
-	maxCaptionBytes = 1 << 20
-)
+// metadataNames are the caption files of Hugging Face's imagefolder form, the
+// best first.
+var metadataNames = []string{"metadata.jsonl", "metadata.csv"}
 
-// metadataName is the caption file of Hugging Face's imagefolder form.
-const metadataName = "metadata.jsonl"
-
-// Folder is a folder of images, subfolders included. The caption of an image
-// is in a text file of the same name (photo.jpg, photo.txt), or in a
-// metadata.jsonl with the fields file_name and text, in the image's folder or
-// one above it; the nearest one that names the image decides.
+// Folder is a source of image files, subfolders included. The caption of an
+// image is in a file of the same name (photo.jpg, photo.txt; .caption and
+// .json too), or in a metadata.jsonl or metadata.csv with the field file_name,
+// in the image's folder or one above it; the nearest one that names the image
+// decides.
 type Folder struct {
-	name string
-	fsys fs.FS
+	name    string
+	fsys    fs.FS
+	root    string
+	columns Columns
 }
 
-// NewFolder reads the pairs of fsys under the given source name.
-func NewFolder(name string, fsys fs.FS) *Folder { return &Folder{name: name, fsys: fsys} }
+// NewFolder reads the images below the folder root of fsys.
+func NewFolder(name string, fsys fs.FS, root string, columns Columns) *Folder {
+	return &Folder{name: name, fsys: fsys, root: root, columns: columns}
+}
 
 // Name implements [Source].
 func (f *Folder) Name() string { return f.name }
 
-// Pairs implements [Source]: the images in lexical order of their paths,
-// folder by folder.
-func (f *Folder) Pairs(ctx context.Context) iter.Seq2[Raw, error] {
-	return func(yield func(Raw, error) bool) {
-		err := f.walk(ctx, ".", nil, yield)
+// Options implements [Source].
+func (f *Folder) Options() string { return fmt.Sprintf("folder/1 %q", f.columns) }
+
+// Units implements [Source]: first what the metadata files name, those of
+// deeper folders before those of the folders above, then all other images in
+// the order of their paths. It holds 16 bytes for each image that a metadata
+// file names.
+func (f *Folder) Units(ctx context.Context) iter.Seq2[Unit, error] {
+	return func(yield func(Unit, error) bool) {
+		named := map[[16]byte]struct{}{}
+		metadata, err := f.metadata(ctx)
+		if err == nil {
+			for _, file := range metadata {
+				rows := skipNamed(NewTable(f.name, Location{f.fsys, file.name}, TableOptions{Columns: f.columns, Files: true}).rows(ctx, file), named)
+				if err = unitsOf(ctx, file.name, rows, yield); err != nil {
+					break
+				}
+			}
+		}
+		if err == nil {
+			err = unitsOf(ctx, f.root, f.images(ctx, named), yield)
+		}
 		if err != nil && !errors.Is(err, errStop) {
-			yield(Raw{}, err)
+			yield(Unit{}, err)
 		}
 	}
 }
 
-// errStop says that the consumer broke off.
-var errStop = errors.New("stop")
-
-func (f *Folder) walk(ctx context.Context, dir string, above *metadata, yield func(Raw, error) bool) error {
-	entries, err := fs.ReadDir(f.fsys, dir)
-	switch {
-	case err != nil && dir == ".":
-		return fmt.Errorf("read the folder: %w", err)
-	case err != nil: // one folder among others
-		if !yield(Raw{Key: dir, Rule: "folder", Problem: fmt.Sprintf("the folder cannot be read: %v", err)}, nil) {
-			return errStop
+// metadata lists the metadata files, the deepest first.
+func (f *Folder) metadata(ctx context.Context) ([]listed, error) {
+	var files []listed
+	err := fs.WalkDir(f.fsys, f.root, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil && name == f.root:
+			return fmt.Errorf("read the folder: %w", err)
+		case err != nil:
+			return nil // the walk for images tells
+		case d.IsDir() && strings.HasPrefix(d.Name(), ".") && name != f.root:
+			return fs.SkipDir
+		case d.IsDir() || !slices.Contains(metadataNames, d.Name()):
+			return nil
+		}
+		info, err := d.Info()
+		if err == nil {
+			files = append(files, newListed(name, info))
 		}
 		return nil
+	})
+	depth := func(l listed) int { return strings.Count(l.name, "/") }
+	slices.SortStableFunc(files, func(a, b listed) int { return depth(b) - depth(a) })
+	return files, err
+}
+
+// skipNamed marks the images that rows name, and makes a reject of a row that
+// names one a second time.
+func skipNamed(rows iter.Seq2[identified, error], named map[[16]byte]struct{}) iter.Seq2[identified, error] {
+	return func(yield func(identified, error) bool) {
+		for row, err := range rows {
+			if err == nil && row.raw.File.FS != nil {
+				key := nameKey(row.raw.File.Name)
+				if _, before := named[key]; before {
+					row.raw = row.raw.problem("metadata", "%s has a caption from another row or a nearer metadata file", row.raw.File.Name)
+					row.id = irgdata.NewDigester("named").Digest(row.id).Sum()
+				}
+				named[key] = struct{}{}
+			}
+			if !yield(row, err) {
+				return
+			}
+		}
 	}
-	rows := f.metadata(dir, above)
-	for _, problem := range rows.broken {
-		if !yield(problem, nil) {
-			return errStop
+}
+
+// nameKey stands for a name in memory.
+func nameKey(name string) [16]byte {
+	d := irgdata.DigestOf([]byte(name))
+	return [16]byte(d[:16])
+}
+
+// images yields the image files that no metadata names, and captions that have
+// no image.
+func (f *Folder) images(ctx context.Context, named map[[16]byte]struct{}) iter.Seq2[identified, error] {
+	return func(yield func(identified, error) bool) {
+		if err := f.walk(ctx, f.root, named, yield); err != nil && !errors.Is(err, errStop) {
+			yield(identified{}, err)
+		}
+	}
+}
+
+func (f *Folder) walk(ctx context.Context, dir string, named map[[16]byte]struct{}, yield func(identified, error) bool) error {
+	entries, err := fs.ReadDir(f.fsys, dir)
+	if err != nil {
+		if ctx.Err() != nil || dir == f.root {
+			return fmt.Errorf("read the folder %s: %w", dir, err)
+		}
+		r := Raw{Key: dir}.problem("folder", "the folder cannot be read: %v", err)
+		return f.emit(r, irgdata.Digest{}, yield)
+	}
+	files := map[string]fs.DirEntry{}
+	stems := map[string]bool{} // of images
+	for _, e := range entries {
+		files[e.Name()] = e
+		if isImage(e.Name()) {
+			stems[withoutExtension(e.Name())] = true
 		}
 	}
 	for _, e := range entries {
@@ -75,136 +150,70 @@ func (f *Folder) walk(ctx context.Context, dir string, above *metadata, yield fu
 			return err
 		}
 		name := path.Join(dir, e.Name())
-		if e.IsDir() {
-			if err := f.walk(ctx, name, rows, yield); err != nil {
+		switch {
+		case strings.HasPrefix(e.Name(), "."):
+			continue // .git, .DS_Store, and the resource forks that macOS leaves
+		case e.Type()&fs.ModeSymlink != 0 && !isImage(e.Name()):
+			// Links to folders could lead in a circle, so they are not followed.
+			if info, err := fs.Stat(f.fsys, name); err == nil && info.IsDir() {
+				r := Raw{Key: name}.problem("folder", "links to folders are not followed: list %s as a source of its own", name)
+				if err := f.emit(r, irgdata.Digest{}, yield); err != nil {
+					return err
+				}
+			}
+		case e.IsDir():
+			if err := f.walk(ctx, name, named, yield); err != nil {
 				return err
 			}
-			continue
-		}
-		if !isImage(name) {
-			continue
-		}
-		if !yield(f.pair(name, rows), nil) {
-			return errStop
+		case isImage(e.Name()):
+			if _, has := named[nameKey(name)]; has {
+				continue
+			}
+			raw, id := f.image(name, files)
+			if err := f.emit(raw, id, yield); err != nil {
+				return err
+			}
+		case hasExtension(e.Name(), captionExtensions[:2]) && !stems[withoutExtension(e.Name())]:
+			r := Raw{Key: name}.problem("image", "there is no image beside this caption")
+			if err := f.emit(r, irgdata.Digest{}, yield); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func isImage(name string) bool {
-	switch strings.ToLower(path.Ext(name)) {
-	case ".jpg", ".jpeg", ".png", ".webp":
-		return true
+// emit yields an item.
+func (f *Folder) emit(r Raw, state irgdata.Digest, yield func(identified, error) bool) error {
+	id := irgdata.NewDigester("folder/1").Text(r.Key).Text(r.Rule).Text(r.Problem).Digest(state).Sum()
+	if !yield(identified{raw: r, id: id, bytes: 1000}, nil) {
+		return errStop
 	}
-	return false
+	return nil
 }
 
-// metadata is what a folder's metadata.jsonl says, and its lines that say
-// nothing.
-type metadata struct {
-	captions map[string]string // by path
-	broken   []Raw
-	above    *metadata // of the folder above; nil at the top
-}
-
-func (m *metadata) caption(name string) (caption string, ok bool) {
-	for ; m != nil && !ok; m = m.above {
-		caption, ok = m.captions[name]
-	}
-	return caption, ok
-}
-
-func (f *Folder) metadata(dir string, above *metadata) *metadata {
-	m := &metadata{captions: map[string]string{}, above: above}
-	name := path.Join(dir, metadataName)
-	file, err := f.fsys.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return m
-	}
-	if err != nil {
-		m.broken = append(m.broken, Raw{Key: name, Rule: "metadata", Problem: err.Error()})
-		return m
-	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, maxCaptionBytes)
-	n := 0
-	for lines.Scan() {
-		n++
-		if strings.TrimSpace(lines.Text()) == "" {
-			continue
-		}
-		var row struct {
-			FileName string  `json:"file_name"`
-			Text     *string `json:"text"`
-		}
-		problem := ""
-		if err := json.Unmarshal(lines.Bytes(), &row); err != nil {
-			problem = fmt.Sprintf("line %d of %s is no JSON object with the strings file_name and text: %v", n, name, err)
-		} else if row.FileName == "" || row.Text == nil {
-			problem = fmt.Sprintf("line %d of %s lacks file_name or text", n, name)
-		} else if target := path.Join(dir, row.FileName); !fs.ValidPath(row.FileName) {
-			problem = fmt.Sprintf("line %d of %s names %q, which is no path below its folder", n, name, row.FileName)
-		} else if info, err := fs.Stat(f.fsys, target); err != nil || info.IsDir() {
-			problem = fmt.Sprintf("line %d of %s names %q, and there is no such image", n, name, row.FileName)
+// image is an image file with its caption file, and the state of both.
+func (f *Folder) image(name string, files map[string]fs.DirEntry) (Raw, irgdata.Digest) {
+	state := irgdata.NewDigester("image/1")
+	// look gives the file of an entry. What is no plain file has no version of
+	// its own: whoever reads it has to look first.
+	look := func(e fs.DirEntry) File {
+		file := File{FS: f.fsys, Name: path.Join(path.Dir(name), e.Name())}
+		if info, err := e.Info(); err == nil && e.Type().IsRegular() {
+			file.version = newListed(e.Name(), info).version
+			state.Text(e.Name()).Digest(file.version)
 		} else {
-			m.captions[target] = *row.Text
+			state.Text(e.Name()).Digest(file.state())
 		}
-		if problem != "" {
-			m.broken = append(m.broken, Raw{Key: fmt.Sprintf("%s:%d", name, n), Rule: "metadata", Problem: problem})
+		return file
+	}
+	r := Raw{Key: name, Name: name, Columns: f.columns, File: look(files[path.Base(name)])}
+	stem := withoutExtension(path.Base(name))
+	for _, extension := range captionExtensions {
+		if e, ok := files[stem+extension]; ok {
+			r.CaptionFile = look(e)
+			return r, state.Sum()
 		}
 	}
-	if err := lines.Err(); err != nil {
-		m.broken = append(m.broken, Raw{Key: fmt.Sprintf("%s:%d", name, n+1), Rule: "metadata",
-			Problem: fmt.Sprintf("%s cannot be read from line %d on: %v", name, n+1, err)})
-	}
-	return m
-}
-
-// pair reads an image and its caption.
-func (f *Folder) pair(name string, rows *metadata) Raw {
-	raw := Raw{Key: name}
-	caption, ok := rows.caption(name)
-	if !ok {
-		captionName := strings.TrimSuffix(name, path.Ext(name)) + ".txt"
-		text, err := readFile(f.fsys, captionName, maxCaptionBytes)
-		if errors.Is(err, fs.ErrNotExist) {
-			raw.Rule, raw.Problem = "caption", fmt.Sprintf("there is no caption: want %s or a line of %s", captionName, metadataName)
-			return raw
-		}
-		if err != nil {
-			raw.Rule, raw.Problem = "caption", err.Error()
-			return raw
-		}
-		caption = string(text)
-	}
-	if !utf8.ValidString(caption) {
-		raw.Rule, raw.Problem = "caption", "the caption is not UTF-8"
-		return raw
-	}
-	raw.Caption = strings.TrimSpace(caption)
-	encoded, err := readFile(f.fsys, name, maxImageBytes)
-	if err != nil {
-		raw.Rule, raw.Problem = "image", err.Error()
-		return raw
-	}
-	raw.Encoded = encoded
-	return raw
-}
-
-// readFile reads a file of at most limit bytes.
-func readFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
-	file, err := fsys.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", name, err)
-	}
-	defer file.Close()
-	b, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
-	}
-	if int64(len(b)) > limit {
-		return nil, fmt.Errorf("%s is larger than %d bytes", name, limit)
-	}
-	return b, nil
+	return r.problem("caption", "there is no caption: want %s.txt, or a line of a %s", path.Join(path.Dir(name), stem), metadataNames[0]), state.Sum()
 }

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/irgdata/irgdata"
@@ -50,6 +51,31 @@ func FuzzSegment(f *testing.F) {
 		}
 		if back, err := decodeSegment(again); err != nil || len(back) != len(calls) {
 			t.Errorf("%d calls became %d (%v)", len(calls), len(back), err)
+		}
+	})
+}
+
+// FuzzRecord: whatever a record of the catalog holds, reading it gives the
+// items that were written, or an error.
+func FuzzRecord(f *testing.F) {
+	sound, err := encodeRecord([]json.RawMessage{json.RawMessage(`{"key":"a"}`), json.RawMessage(`{"key":"b"}`)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(sound)
+	f.Add(sound[:len(sound)/2])
+	f.Add([]byte("{}"))
+	f.Fuzz(func(t *testing.T, encoded []byte) {
+		items, err := decodeRecord(encoded)
+		if err != nil {
+			return
+		}
+		again, err := encodeRecord(items)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := decodeRecord(again); err != nil || len(got) != len(items) {
+			t.Errorf("%d of %d items, %v", len(got), len(items), err)
 		}
 	})
 }

@@ -2,8 +2,11 @@ package manifests
 
 // Plan is what a build would do.
 type Plan struct {
-	// Pairs would be annotated, and Rejected items would not.
+	// Pairs would be annotated, and Rejected items would not. Of Pending ones
+	// the image has yet to be downloaded; they are counted as pairs that need
+	// all calls.
 	Pairs    int64 `json:"pairs"`
+	Pending  int64 `json:"pending"`
 	Rejected int64 `json:"rejected"`
 	// Reasons counts the rejected items.
 	Reasons []ReasonCount `json:"reasons"`

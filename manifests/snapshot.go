@@ -48,22 +48,27 @@ type Content struct {
 	// the sources. Their names and digests are those of their bytes.
 	Shards  []Shard `json:"shards"`
 	Rejects []Shard `json:"reject_shards"`
+	// Members lists the pairs of the trajectories.
+	Members Members `json:"members"`
 }
 
 // Settings is all that shapes a dataset besides the pairs and the answers.
 type Settings struct {
-	Strategy  irgdata.Strategy `json:"strategy"`
-	Modes     []string         `json:"modes"`
-	Seed      uint64           `json:"seed"`
-	Width     int              `json:"width"` // of painted images
-	Height    int              `json:"height"`
-	Limit     int              `json:"limit,omitempty"`  // of items read, for previews
-	Sample    float64          `json:"sample,omitempty"` // the part of the items read, for previews
-	Sources   []SourceName     `json:"sources"`
-	Models    []Binding        `json:"models"`
-	Steps     []string         `json:"steps"` // "draft/1"
-	Templates []TemplateName   `json:"templates"`
-	Rules     []RuleSetting    `json:"rules"`
+	Strategy irgdata.Strategy `json:"strategy"`
+	Modes    []string         `json:"modes"`
+	Seed     uint64           `json:"seed"`
+	Width    int              `json:"width"` // of painted images
+	Height   int              `json:"height"`
+	Limit    int              `json:"limit,omitempty"`  // of items read, for previews
+	Sample   float64          `json:"sample,omitempty"` // the part of the items read, for previews
+	Sources  []SourceName     `json:"sources"`
+	// Ingest has what decides which items become pairs, by the keys of the
+	// configuration.
+	Ingest    map[string]string `json:"ingest"`
+	Models    []Binding         `json:"models"`
+	Steps     []string          `json:"steps"` // "draft/1"
+	Templates []TemplateName    `json:"templates"`
+	Rules     []RuleSetting     `json:"rules"`
 }
 
 // Preview reports whether only a part of the items was read.
@@ -71,8 +76,10 @@ func (s Settings) Preview() bool { return s.Limit > 0 || s.Sample > 0 }
 
 // SourceName is a source as the configuration names it.
 type SourceName struct {
-	Name    string `json:"name"`
-	License string `json:"license,omitempty"`
+	Name    string  `json:"name"`
+	License string  `json:"license,omitempty"`
+	Limit   int     `json:"limit,omitempty"`
+	Weight  float64 `json:"weight,omitempty"`
 }
 
 // Binding is the model that played a role.
@@ -188,6 +195,9 @@ func (s Snapshot) check(number int) error {
 	}
 	if reasons != rejects {
 		return fmt.Errorf("its reasons count %d rejects, want %d", reasons, rejects)
+	}
+	if m := s.Members; m.Count != c.Trajectories || m.Count > 0 && m.Key != memberPrefix+m.Digest.String() {
+		return fmt.Errorf("it lists %d members in %.100q, want %d", m.Count, m.Key, c.Trajectories)
 	}
 	for _, list := range []struct {
 		shards []Shard

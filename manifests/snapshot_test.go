@@ -32,6 +32,8 @@ func content(t testing.TB, n int64) manifests.Content {
 	}
 	c.Shards = []manifests.Shard{shard(manifests.ShardPrefix, n)}
 	c.Rejects = []manifests.Shard{shard(manifests.RejectPrefix, 1)}
+	d := irgdata.NewDigester("members").Uint(uint64(n)).Sum()
+	c.Members = manifests.Members{Key: "members/" + d.String(), Digest: d, Count: n}
 	return c
 }
 

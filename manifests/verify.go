@@ -72,8 +72,11 @@ func Verify(ctx context.Context, store blob.Store, s Snapshot, o VerifyOptions) 
 			return r, err
 		}
 	}
+	if err := r.verifyCatalog(ctx, store); err != nil {
+		return r, err
+	}
 	// All other objects are named by their digest.
-	for _, prefix := range []string{"images/", segmentPrefix} {
+	for _, prefix := range []string{"images/", segmentPrefix, memberPrefix} {
 		for object, err := range store.List(ctx, prefix) {
 			if err != nil {
 				return r, fmt.Errorf("verify %s: %w", store.URL(prefix), err)
@@ -97,8 +100,42 @@ func Verify(ctx context.Context, store blob.Store, s Snapshot, o VerifyOptions) 
 	return r, nil
 }
 
-// verifyShards checks the shards of a snapshot that were not seen before.
+// verifyCatalog decodes each record of the catalog.
+func (r *Report) verifyCatalog(ctx context.Context, store blob.Store) error {
+	for object, err := range store.List(ctx, catalogPrefix) {
+		if err != nil {
+			return fmt.Errorf("verify %s: %w", store.URL(catalogPrefix), err)
+		}
+		encoded, err := blob.ReadAll(ctx, store, object.Key, maxRecord)
+		if err == nil {
+			_, err = decodeRecord(encoded)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			r.Problems = append(r.Problems, fmt.Sprintf("%s: %v", store.URL(object.Key), err))
+		}
+		r.Objects++
+		r.Bytes += object.Size
+	}
+	return nil
+}
+
+// verifyShards checks the shards of a snapshot that were not seen before, and
+// that its members are there.
 func (r *Report) verifyShards(ctx context.Context, store blob.Store, s Snapshot, o VerifyOptions, seen map[string]bool) error {
+	if s.Members.Count > 0 {
+		object, err := store.Stat(ctx, s.Members.Key)
+		switch {
+		case errors.Is(err, blob.ErrNotExist):
+			r.Problems = append(r.Problems, err.Error())
+		case err != nil:
+			return fmt.Errorf("verify snapshot %d: %w", s.Number, err)
+		case object.Size != s.Members.size():
+			r.Problems = append(r.Problems, fmt.Sprintf("%s: it has %d bytes, want %d", store.URL(s.Members.Key), object.Size, s.Members.size()))
+		}
+	}
 	for _, shard := range slices.Concat(s.Shards, s.Rejects) {
 		if seen[shard.Key] {
 			continue

@@ -162,8 +162,17 @@ func TestStepsFor(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := names(modes.StepsFor(tc.strategy, wanted)); !slices.Equal(got, tc.want) {
+			if got := names(modes.StepsFor(tc.strategy, wanted, false)); !slices.Equal(got, tc.want) {
 				t.Errorf("got %v, want %v", got, tc.want)
+			}
+			// Each of these modes needs the reference in the end, but for the
+			// improved image that is painted by the model itself.
+			want := append([]string{"reference"}, tc.want...)
+			if tc.strategy == irgdata.Self && tc.wanted != nil {
+				want = tc.want
+			}
+			if got := names(modes.StepsFor(tc.strategy, wanted, true)); !slices.Equal(got, want) {
+				t.Errorf("with pairs that have no image: got %v, want %v", got, want)
 			}
 		})
 	}

@@ -91,6 +91,13 @@ func Steps(strategy irgdata.Strategy) []Step {
 
 	steps := []Step{
 		{
+			// For pairs that came without an image: a strong generator answers
+			// the prompt, as in the paper.
+			Name: "reference", Version: "1", Role: RolePainter, Fills: irgdata.SlotReference,
+			Context:  segments(slot(irgdata.SlotPrompt)),
+			Sampling: firstImage,
+		},
+		{
 			Name: "hindsight", Version: "1", Role: RoleAnnotator, Fills: irgdata.SlotThinking,
 			Context:  segments(tmpl(PromptHindsight), slot(irgdata.SlotReference)),
 			Sampling: thinking,
@@ -132,8 +139,9 @@ func Steps(strategy irgdata.Strategy) []Step {
 
 // StepsFor returns the steps of a strategy that the given modes need: the
 // union of their slots decides which calls are made, so that a pair wanted for
-// a thinking mode alone never costs an image.
-func StepsFor(strategy irgdata.Strategy, wanted []Mode) []Step {
+// a thinking mode alone never costs an image. The step that paints references
+// is among them only if there are pairs without one.
+func StepsFor(strategy irgdata.Strategy, wanted []Mode, paintReferences bool) []Step {
 	need := map[irgdata.Slot]bool{}
 	for _, m := range wanted {
 		for _, s := range m.Needs() {
@@ -144,7 +152,10 @@ func StepsFor(strategy irgdata.Strategy, wanted []Mode) []Step {
 	steps := Steps(strategy)
 	var chosen []Step
 	for _, step := range slices.Backward(steps) {
-		if !need[step.Fills] {
+		if strategy == irgdata.Distill && need[irgdata.SlotImproved] {
+			need[irgdata.SlotReference] = true // it is the improved image
+		}
+		if !need[step.Fills] || step.Fills == irgdata.SlotReference && !paintReferences {
 			continue
 		}
 		chosen = append(chosen, step)

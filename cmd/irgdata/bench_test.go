@@ -50,7 +50,7 @@ func BenchmarkRebuild(b *testing.B) {
 	for b.Loop() {
 		calls += build()
 	}
-	if calls != b.N*pairs*len(modes.StepsFor(irgdata.Distill, modes.All())) {
+	if calls != b.N*pairs*len(modes.StepsFor(irgdata.Distill, modes.All(), false)) {
 		b.Fatalf("%d calls were reused", calls)
 	}
 	b.ReportMetric(b.Elapsed().Seconds()/float64(calls)*100_000, "s/100k-calls")

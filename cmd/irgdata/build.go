@@ -13,7 +13,6 @@ import (
 	"github.com/irgdata/irgdata/annotate"
 	"github.com/irgdata/irgdata/export"
 	"github.com/irgdata/irgdata/filter"
-	"github.com/irgdata/irgdata/ingest"
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/manifests"
 )
@@ -93,9 +92,12 @@ func build(ctx context.Context, cmd *cobra.Command, c Config) (err error) {
 func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
 	workers := d.config.workers()
 
-	pairs := ingest.Open(ctx, d.sources, ingest.Options{Limit: d.config.limit, Sample: d.config.sample, Workers: workers}, d.keep)
-	trajectories := d.annotator.Run(ctx, watch(pairs, p.read))
-	judged := filter.Run(ctx, trajectories, filter.Options{Modes: d.modes, Rules: d.rules, Workers: workers}, d.images)
+	pairs, err := d.pairs(ctx, write, p.read)
+	if err != nil {
+		return r, err
+	}
+	trajectories := d.annotator.Run(ctx, pairs)
+	judged := filter.Run(ctx, trajectories, filter.Options{Modes: d.modes, Rules: d.rules, Workers: workers, Memory: d.memory}, d.images)
 	examples := newExamples()
 	content, err := export.WriteShards(ctx, watch(judged, p.judged(d.annotator.Tally(), examples)), d.images, d.store, d.shardOptions())
 	if err != nil {

@@ -13,7 +13,9 @@ import (
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/filter"
+	"github.com/irgdata/irgdata/ingest"
 	"github.com/irgdata/irgdata/internal/config"
+	"github.com/irgdata/irgdata/internal/fetch"
 	"github.com/irgdata/irgdata/modes"
 	"github.com/irgdata/irgdata/runtime/chat"
 	"github.com/irgdata/irgdata/runtime/scenes"
@@ -35,6 +37,7 @@ type Config struct {
 	Models     map[string]Model  `yaml:"models"`
 	Roles      map[string]string `yaml:"roles"`
 	Prompts    map[string]string `yaml:"prompts"`
+	Ingest     Ingest            `yaml:"ingest"`
 	Calls      Calls             `yaml:"calls"`
 	Filter     filter.Thresholds `yaml:"filter"`
 	Shards     Shards            `yaml:"shards"`
@@ -51,17 +54,20 @@ type Config struct {
 	sample float64
 }
 
-// Source is one source of pairs: exactly one of Folder, Parquet and Bundled.
+// Source is one source of pairs: what lies at Path, or the bundled sample.
 type Source struct {
-	Name    string  `yaml:"name"`
-	Folder  string  `yaml:"folder,omitempty"`
-	Parquet string  `yaml:"parquet,omitempty"`
-	Bundled string  `yaml:"bundled,omitempty"`
-	Columns Columns `yaml:"columns,omitempty"`
-	License string  `yaml:"license,omitempty"`
+	Name    string      `yaml:"name"`
+	Path    string      `yaml:"path,omitempty"`
+	Kind    ingest.Kind `yaml:"kind,omitempty"`
+	Bundled string      `yaml:"bundled,omitempty"`
+	Columns Columns     `yaml:"columns,omitempty"`
+	Images  string      `yaml:"images,omitempty"`
+	License string      `yaml:"license,omitempty"`
+	Limit   int         `yaml:"limit,omitempty"`
+	Weight  float64     `yaml:"weight,omitempty"`
 }
 
-// Columns name the columns of a Parquet source; empty ones are detected.
+// Columns name the fields of a source's rows; empty ones are detected.
 type Columns struct {
 	Caption string `yaml:"caption,omitempty"`
 	Image   string `yaml:"image,omitempty"`
@@ -100,6 +106,49 @@ const (
 	kindOmni   = string(chat.Omni)
 )
 
+// Ingest says how items are loaded and what makes a pair of one.
+type Ingest struct {
+	Loaders      int         `yaml:"loaders"`
+	DecodeMemory config.Size `yaml:"decode_memory"`
+	Captions     Captions    `yaml:"captions"`
+	Images       Images      `yaml:"images"`
+	Duplicates   Duplicates  `yaml:"duplicates"`
+	Download     Download    `yaml:"download"`
+}
+
+// Captions bound the captions.
+type Captions struct {
+	MaxCharacters int `yaml:"max_characters"`
+	MaxWords      int `yaml:"max_words"`
+}
+
+// Images bound the images.
+type Images struct {
+	MinSide      int             `yaml:"min_side"`
+	MaxAspect    float64         `yaml:"max_aspect"`
+	Reencode     ingest.Reencode `yaml:"reencode"`
+	Quality      int             `yaml:"quality"`
+	AnyExtension bool            `yaml:"any_extension"`
+}
+
+// Duplicates say which pairs are nearly the same.
+type Duplicates struct {
+	Images  int     `yaml:"images"`
+	Prompts float64 `yaml:"prompts"`
+}
+
+// Download says how images are downloaded.
+type Download struct {
+	PerHost      int             `yaml:"per_host"`
+	Attempts     int             `yaml:"attempts"`
+	Timeout      config.Duration `yaml:"timeout"`
+	MaxBytes     config.Size     `yaml:"max_bytes"`
+	MaxRedirects int             `yaml:"max_redirects"`
+	AllowPrivate bool            `yaml:"allow_private"`
+	IgnoreNoAI   bool            `yaml:"ignore_noai"`
+	UserAgent    string          `yaml:"user_agent"`
+}
+
 // Calls says how models are called.
 type Calls struct {
 	Workers  int             `yaml:"workers"`
@@ -131,6 +180,13 @@ func newConfig() Config {
 		Strategy: irgdata.Distill,
 		Seed:     1,
 		Image:    ImageSize{Width: 256, Height: 256},
+		Ingest: Ingest{
+			Loaders: 32, DecodeMemory: 1 << 30,
+			Captions:   Captions{MaxCharacters: ingest.DefaultMaxCharacters},
+			Images:     Images{MinSide: 16, MaxAspect: 10, Reencode: ingest.ReencodeNever, Quality: 95},
+			Duplicates: Duplicates{Images: ingest.DefaultImageDistance, Prompts: ingest.DefaultPromptSimilarity},
+			Download:   Download{PerHost: 4, Attempts: 3, Timeout: config.Duration(30 * time.Second), MaxBytes: 64 << 20, MaxRedirects: 5, UserAgent: fetch.DefaultUserAgent},
+		},
 		Calls: Calls{
 			Workers: 8, Window: 64, Attempts: 5,
 			Pause: config.Duration(time.Second), Share: config.Duration(30 * time.Second),
@@ -191,16 +247,26 @@ func (c Config) complete() (Config, error) {
 	return c, c.validate()
 }
 
-// defaultName is the last part of the source's path.
+// defaultName is the last part of the source's path that is no pattern, without
+// its extension.
 func (s Source) defaultName() string {
 	if s.Bundled != "" {
 		return s.Bundled
 	}
-	path := s.Folder + s.Parquet // one of them
-	if s.Parquet != "" {
-		path = strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+	parts := strings.Split(strings.TrimSuffix(filepath.ToSlash(s.Path), "/"), "/")
+	for i := len(parts) - 1; i >= 0; i-- {
+		if name, _, _ := strings.Cut(parts[i], "."); name != "" && !strings.ContainsAny(parts[i], "*?[{") {
+			return name
+		}
 	}
-	return filepath.Base(path)
+	return "pairs"
+}
+
+// paintsReferences reports whether some pairs come without an image.
+func (c Config) paintsReferences() bool {
+	return slices.ContainsFunc(c.Sources, func(s Source) bool {
+		return s.Kind == ingest.KindPrompts || s.Kind == "" && strings.Contains(filepath.Base(s.Path), ".txt")
+	})
 }
 
 // validate reports the first mistake, at its line of the file.
@@ -208,31 +274,8 @@ func (c Config) validate() error {
 	wrong := func(path, format string, args ...any) error {
 		return usage(c.document.Errorf(path, format, args...))
 	}
-	if len(c.Sources) == 0 {
-		return wrong("sources", "no source is configured: list a folder of captioned images (`- folder: ./photos`) or Parquet files (`- parquet: ./data/*.parquet`)")
-	}
-	names := map[string]int{}
-	for i, s := range c.Sources {
-		path := fmt.Sprintf("sources[%d]", i)
-		kinds := 0
-		for _, value := range []string{s.Folder, s.Parquet, s.Bundled} {
-			if value != "" {
-				kinds++
-			}
-		}
-		if kinds != 1 {
-			return wrong(path, "want exactly one of `folder`, `parquet` and `bundled`, got %d", kinds)
-		}
-		if s.Bundled != "" && s.Bundled != "sample" {
-			return wrong(path+".bundled", "%q is unknown: want \"sample\"", s.Bundled)
-		}
-		if s.Parquet == "" && s.Columns != (Columns{}) {
-			return wrong(path+".columns", "columns belong to a `parquet` source")
-		}
-		if j, taken := names[s.Name]; taken {
-			return wrong(path, "the name %q is that of sources[%d] already: give each source a `name` of its own", s.Name, j)
-		}
-		names[s.Name] = i
+	if err := c.validateSources(wrong); err != nil {
+		return err
 	}
 	for _, place := range []struct{ key, value string }{{"store", c.Store}, {"export.to", c.Export.To}} {
 		if place.value == "" {
@@ -278,6 +321,13 @@ func (c Config) validate() error {
 		path        string
 		value, most int64
 	}{
+		{"ingest.loaders", int64(c.Ingest.Loaders), 4096},
+		{"ingest.decode_memory", c.Ingest.DecodeMemory.Int64(), 1 << 40},
+		{"ingest.download.per_host", int64(c.Ingest.Download.PerHost), 1024},
+		{"ingest.download.attempts", int64(c.Ingest.Download.Attempts), 100},
+		{"ingest.download.timeout", int64(c.Ingest.Download.Timeout), int64(24 * time.Hour)},
+		{"ingest.download.max_bytes", c.Ingest.Download.MaxBytes.Int64(), 4 << 30},
+		{"ingest.download.max_redirects", int64(c.Ingest.Download.MaxRedirects), 100},
 		{"calls.workers", int64(c.Calls.Workers), 4096},
 		{"calls.window", int64(c.Calls.Window), 1 << 20},
 		{"calls.attempts", int64(c.Calls.Attempts), 100},
@@ -293,6 +343,15 @@ func (c Config) validate() error {
 			return wrong(number.path, "is out of range: want %s to %s", showNumber(number.path, 1), showNumber(number.path, number.most))
 		}
 	}
+	if err := c.admission().Validate(); err != nil {
+		return wrong("ingest", "%v", err)
+	}
+	if err := c.duplicates().Validate(); err != nil {
+		return wrong("ingest.duplicates", "%v", err)
+	}
+	if err := c.download().Validate(); err != nil {
+		return wrong("ingest.download", "%v", err)
+	}
 	if key, err := c.Filter.Validate(); err != nil {
 		return wrong("filter."+key, "%v", err)
 	}
@@ -305,12 +364,48 @@ func (c Config) validate() error {
 	return nil
 }
 
+func (c Config) validateSources(wrong func(path, format string, args ...any) error) error {
+	if len(c.Sources) == 0 {
+		return wrong("sources", "no source is configured: list what holds pairs, such as `- path: ./photos` or `- path: ./data/*.tar`")
+	}
+	names := map[string]int{}
+	for i, s := range c.Sources {
+		path := fmt.Sprintf("sources[%d]", i)
+		switch {
+		case (s.Path == "") == (s.Bundled == ""):
+			return wrong(path, "want either a `path` or `bundled: sample`")
+		case s.Bundled != "" && s.Bundled != "sample":
+			return wrong(path+".bundled", "%q is unknown: want \"sample\"", s.Bundled)
+		case s.Kind != "" && !slices.Contains(ingest.Kinds(), s.Kind):
+			return wrong(path+".kind", "is %q: want one of %v", s.Kind, ingest.Kinds())
+		case s.Limit < 0:
+			return wrong(path+".limit", "is %d: want a number of items, or 0 for all", s.Limit)
+		case !(s.Weight >= 0):
+			return wrong(path+".weight", "is %v: want a positive number", s.Weight)
+		case (s.Weight > 0) != (c.Sources[0].Weight > 0):
+			return wrong(path, "some sources have a `weight` and some have none: give one to each or to none")
+		}
+		for _, place := range []struct{ key, value string }{{"path", s.Path}, {"images", s.Images}} {
+			if scheme, _, ok := strings.Cut(place.value, "://"); ok && scheme != "file" {
+				if _, _, err := parseBucket(place.value); err != nil {
+					return wrong(path+"."+place.key, "is %q: want a path, file:// or s3://bucket/prefix", place.value)
+				}
+			}
+		}
+		if j, taken := names[s.Name]; taken {
+			return wrong(path, "the name %q is that of sources[%d] already: give each source a `name` of its own", s.Name, j)
+		}
+		names[s.Name] = i
+	}
+	return nil
+}
+
 // showNumber writes the value of a key as a user would.
 func showNumber(path string, n int64) string {
 	switch path {
-	case "calls.pause", "calls.share":
+	case "calls.pause", "calls.share", "ingest.download.timeout":
 		return time.Duration(n).String()
-	case "shards.size", "shards.row_group":
+	case "shards.size", "shards.row_group", "ingest.decode_memory", "ingest.download.max_bytes":
 		return config.Size(n).String()
 	}
 	return fmt.Sprint(n)
@@ -346,7 +441,7 @@ func (c Config) validateModels(wrong func(path, format string, args ...any) erro
 	if err != nil {
 		return wrong("modes", "%v", err)
 	}
-	for _, step := range modes.StepsFor(c.Strategy, wanted) {
+	for _, step := range modes.StepsFor(c.Strategy, wanted, c.paintsReferences()) {
 		name := c.Roles[string(step.Role)]
 		if name == "" {
 			return wrong("roles", "role %s has no model, and step %s needs one: bind it to one of %s", step.Role, step.Name, strings.Join(slices.Sorted(maps.Keys(c.Models)), ", "))

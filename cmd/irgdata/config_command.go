@@ -86,7 +86,7 @@ func checkConfig(cmd *cobra.Command, file string) error {
 	if _, err := c.prompts(); err != nil {
 		return err
 	}
-	if _, err := c.sources(); err != nil {
+	if _, err := c.feeds(cmd.Context()); err != nil {
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "The configuration is right: %s, %s, store %s.\n",

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/irgdata/irgdata"
-	"github.com/irgdata/irgdata/ingest"
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/blob/faultblob"
 	"github.com/irgdata/irgdata/modes"
@@ -34,7 +33,7 @@ func TestBuildsSurviveEveryFault(t *testing.T) {
 			return faulty, err
 		}
 		if err = d.open(t.Context(), write); err == nil {
-			d.sources = []ingest.Source{ingest.NewFolder("made", newMadeFolder(pairs, 64))}
+			d.feeds = madeFeeds(pairs, 64)
 			r, err = d.run(t.Context(), newProgress(io.Discard))
 			r.calls = d.annotator.Tally().Total()
 			err = errors.Join(err, d.close(t.Context()))
@@ -66,7 +65,7 @@ func TestBuildsSurviveEveryFault(t *testing.T) {
 				break
 			}
 		}
-		if want := pairs * len(modes.StepsFor(irgdata.Distill, modes.All())); made != want {
+		if want := pairs * len(modes.StepsFor(irgdata.Distill, modes.All(), false)); made != want {
 			t.Errorf("fault %d: %d calls were recorded, want each of %d once", fault, made, want)
 		}
 		comparePublished(t, alone, root)

@@ -98,9 +98,11 @@ func (f *flags) load(cmd *cobra.Command) (Config, error) {
 	if c.preview() && c.Export.Ranks == newConfig().Export.Ranks && !given("ranks") && !given("workers") {
 		c.Export.Ranks, c.Export.Workers = 1, 1 // a few rows do for one reader
 	}
-	// The flags' values have no line in the file.
-	c.document = nil
-	return c, c.validate()
+	document := c.document
+	c.document = nil // the flags' values have no line in the file
+	err = c.validate()
+	c.document = document
+	return c, err
 }
 
 // preview reports whether only a part of the items is read.

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/ingest"
@@ -105,6 +106,8 @@ func (f *madeFile) Stat() (fs.FileInfo, error) { return f, nil }
 func (f *madeFile) Close() error               { return nil }
 func (f *madeFile) Name() string               { return f.name }
 func (f *madeFile) IsDir() bool                { return false }
+func (f *madeFile) Mode() fs.FileMode          { return 0o444 }
+func (f *madeFile) ModTime() time.Time         { return time.Time{} }
 func (f *madeFile) Size() int64                { return f.Reader.Size() }
 
 // madeDir lists the folder.
@@ -115,11 +118,14 @@ type madeDir struct {
 
 func (d *madeDir) Stat() (fs.FileInfo, error) { return d, nil }
 func (d *madeDir) IsDir() bool                { return true }
+func (d *madeDir) Mode() fs.FileMode          { return fs.ModeDir | 0o555 }
 func (d *madeDir) Read([]byte) (int, error)   { return 0, errors.New("a folder") }
 func (d *madeDir) ReadDir(int) ([]fs.DirEntry, error) {
 	var entries []fs.DirEntry
 	for i := range d.m.n {
-		entries = append(entries, fs.FileInfoToDirEntry(newMadeFile(fmt.Sprintf("%06d.png", i), nil)))
+		for _, extension := range []string{".png", ".txt"} {
+			entries = append(entries, fs.FileInfoToDirEntry(newMadeFile(fmt.Sprintf("%06d%s", i, extension), nil)))
+		}
 	}
 	return entries, nil
 }
@@ -134,8 +140,12 @@ func instantDataset(ctx context.Context, root string, n, side int) (*dataset, er
 	if err := d.open(ctx, write); err != nil {
 		return nil, err
 	}
-	d.sources = []ingest.Source{ingest.NewFolder("made", newMadeFolder(n, side))}
+	d.feeds = madeFeeds(n, side)
 	return d, nil
+}
+
+func madeFeeds(n, side int) []ingest.Feed {
+	return []ingest.Feed{{Source: ingest.NewFolder("made", newMadeFolder(n, side), ".", ingest.Columns{})}}
 }
 
 // newInstantDataset is a dataset that is not open yet.
@@ -145,6 +155,7 @@ func newInstantDataset(root string) (*dataset, error) {
 	c.Store, c.Work, c.Export.To = filepath.Join(root, "store"), filepath.Join(root, "work"), filepath.Join(root, "export")
 	c.Image = ImageSize{Width: 64, Height: 64}
 	c.Filter.MinDifference = 0
+	c.Ingest.Duplicates = Duplicates{} // made pairs are nearly the same
 	c.dir = "."
 	c, err := c.complete()
 	if err != nil {

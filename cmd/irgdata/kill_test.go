@@ -23,12 +23,13 @@ import (
 // killedConfig builds small pairs with models behind a server, with shards and
 // row groups so small that kills hit their writing too.
 const killedConfig = `
-sources: [{name: pairs, folder: %s}]
+sources: [{name: pairs, path: %s}]
 store: store
 work: work
 image: {width: 64, height: 64}
 models: {irg: {kind: omni, url: "%s/v1", revision: "1"}, vlm: {kind: openai, url: "%s/v1", revision: "1"}}
 roles: {base: irg, annotator: vlm}
+ingest: {duplicates: {images: 0, prompts: 0}}
 calls: {workers: 4, share: 50ms}
 shards: {size: 64 KiB, row_group: 16 KiB}
 export: {to: export, ranks: 2, workers: 2}
@@ -187,14 +188,20 @@ func TestSecondBuildIsRefused(t *testing.T) {
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
-	<-asked
+	ended := make(chan error, 1)
+	go func() { ended <- first.Wait() }()
+	select {
+	case <-asked:
+	case err := <-ended:
+		t.Fatalf("it ended before its first call: %v", err)
+	}
 	second := command(t.Context(), dir, "build")
 	out, _ := second.CombinedOutput() // the exit code tells
 	if second.ProcessState.ExitCode() != exitTryAgain || !strings.Contains(string(out), "a build of this dataset is under way") {
 		t.Errorf("code %d\n%s", second.ProcessState.ExitCode(), out)
 	}
 	close(release)
-	if err := first.Wait(); err != nil {
+	if err := <-ended; err != nil {
 		t.Error(err)
 	}
 	for answer, times := range models.asked() {

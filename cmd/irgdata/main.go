@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -39,6 +40,9 @@ func usage(err error) error { return &exitError{exitUsage, err} }
 func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, args...)) }
 
 func main() {
+	// net/http tells the standard log what it thinks of servers; what matters
+	// of it is in the rejects.
+	log.SetOutput(io.Discard)
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -105,7 +109,7 @@ filters them, and publishes snapshots and the trainer's Parquet.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v: see `%s --help`", err, cmd.CommandPath())
 	})
-	root.AddCommand(buildCommand(), planCommand(), statsCommand(), verifyCommand(), exportCommand(),
+	root.AddCommand(buildCommand(), ingestCommand(), planCommand(), statsCommand(), verifyCommand(), exportCommand(),
 		modesCommand(), samplesCommand(), configCommand(), versionCommand())
 	return root
 }

@@ -46,7 +46,7 @@ func printModes(w io.Writer) {
 		t.Flush()
 		for _, strategy := range []irgdata.Strategy{irgdata.Distill, irgdata.Self} {
 			var steps []string
-			for _, s := range modes.StepsFor(strategy, []modes.Mode{m}) {
+			for _, s := range modes.StepsFor(strategy, []modes.Mode{m}, false) {
 				steps = append(steps, fmt.Sprintf("%s (%s)", s.Name, s.Role))
 			}
 			fmt.Fprintf(w, "    calls, %s: %s\n", strategy, strings.Join(steps, ", "))

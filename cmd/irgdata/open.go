@@ -40,7 +40,9 @@ type dataset struct {
 	sharing *manifests.Sharing // nil when the ledger is only read
 	log     *slog.Logger
 
-	sources   []ingest.Source
+	memory    *images.Memory // of decoded images, in all stages
+	feeds     []ingest.Feed
+	admission *ingest.Admission
 	prompts   modes.Prompts
 	modes     []modes.Mode
 	rules     []filter.Rule
@@ -106,7 +108,8 @@ func (d *dataset) openParts(ctx context.Context, a access) error {
 	if a < stages {
 		return nil
 	}
-	if d.sources, err = d.config.sources(); err != nil {
+	d.memory = images.NewMemory(d.config.Ingest.DecodeMemory.Int64())
+	if err := d.openIngest(ctx, a); err != nil {
 		return err
 	}
 	models, err := d.models(ctx)
@@ -115,7 +118,7 @@ func (d *dataset) openParts(ctx context.Context, a access) error {
 	}
 	d.annotator, err = annotate.New(annotate.Options{
 		Strategy: d.config.Strategy, Modes: d.modes, Prompts: d.prompts, Seed: d.config.Seed,
-		Width: d.config.Image.Width, Height: d.config.Image.Height,
+		Width: d.config.Image.Width, Height: d.config.Image.Height, PaintReferences: d.config.paintsReferences(),
 		Workers: d.config.Calls.Workers, Window: d.config.Calls.Window,
 		Attempts: d.config.Calls.Attempts, Pause: time.Duration(d.config.Calls.Pause),
 		Models: models,
@@ -263,7 +266,7 @@ func (d *dataset) lockLedger(path string, a access) error {
 func (d *dataset) models(ctx context.Context) (map[modes.Role]runtime.Model, error) {
 	byName := map[string]runtime.Model{}
 	byRole := map[modes.Role]runtime.Model{}
-	for _, step := range modes.StepsFor(d.config.Strategy, d.modes) {
+	for _, step := range modes.StepsFor(d.config.Strategy, d.modes, d.config.paintsReferences()) {
 		name := d.config.Roles[string(step.Role)]
 		if byName[name] == nil {
 			model, err := d.openModel(ctx, name)
@@ -336,41 +339,6 @@ func (c Config) prompts() (modes.Prompts, error) {
 	return prompts, nil
 }
 
-func (c Config) sources() ([]ingest.Source, error) {
-	var sources []ingest.Source
-	for i, s := range c.Sources {
-		source, err := c.source(s)
-		if err != nil {
-			return nil, usage(c.document.Errorf(fmt.Sprintf("sources[%d]", i), "%v", err))
-		}
-		sources = append(sources, source)
-	}
-	return sources, nil
-}
-
-func (c Config) source(s Source) (ingest.Source, error) {
-	switch {
-	case s.Bundled != "":
-		return ingest.WithLicense(ingest.NewFolder(s.Name, scenes.SampleFS()), s.License), nil
-	case s.Folder != "":
-		dir := c.path(s.Folder)
-		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return nil, fmt.Errorf("there is no folder %s: mend the path, which begins at the configuration file", dir)
-		}
-		return ingest.WithLicense(ingest.NewFolder(s.Name, os.DirFS(dir)), s.License), nil
-	}
-	dir, pattern := filepath.Split(c.path(s.Parquet))
-	if dir == "" {
-		dir = "."
-	}
-	if strings.ContainsAny(dir, "*?[") {
-		return nil, fmt.Errorf("parquet %q: wildcards can stand in the file's name alone", s.Parquet)
-	}
-	return ingest.WithLicense(ingest.NewParquet(s.Name, os.DirFS(dir), ingest.ParquetOptions{
-		Files: []string{pattern}, Caption: s.Columns.Caption, Image: s.Columns.Image, License: s.Columns.License, URL: s.Columns.URL,
-	}), s.License), nil
-}
-
 // workers is the number of goroutines for work on this machine's processors.
 func (c Config) workers() int {
 	if c.Workers > 0 {
@@ -384,13 +352,13 @@ func (d *dataset) settings() manifests.Settings {
 	c := d.config
 	s := manifests.Settings{
 		Strategy: c.Strategy, Seed: c.Seed, Width: c.Image.Width, Height: c.Image.Height,
-		Limit: c.limit, Sample: c.sample, Models: d.annotator.Bindings(), Steps: d.annotator.StepNames(),
+		Limit: c.limit, Sample: c.sample, Ingest: c.ingestSettings(), Models: d.annotator.Bindings(), Steps: d.annotator.StepNames(),
 	}
 	for _, m := range d.modes {
 		s.Modes = append(s.Modes, m.Name)
 	}
 	for _, source := range c.Sources {
-		s.Sources = append(s.Sources, manifests.SourceName{Name: source.Name, License: source.License})
+		s.Sources = append(s.Sources, manifests.SourceName{Name: source.Name, License: source.License, Limit: source.Limit, Weight: source.Weight})
 	}
 	for _, name := range d.prompts.Names() {
 		t := d.prompts.Get(name)

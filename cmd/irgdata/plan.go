@@ -12,7 +12,6 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"github.com/irgdata/irgdata/ingest"
 	"github.com/irgdata/irgdata/manifests"
 )
 
@@ -54,13 +53,18 @@ and which it would reuse. It calls no model and writes nothing to the store.`,
 
 // plan goes the way of a build up to the calls, and leaves no trace.
 func (d *dataset) plan(ctx context.Context) (manifests.Plan, error) {
-	nothing := func(context.Context, []byte) error { return nil }
-	pairs := ingest.Open(ctx, d.sources, ingest.Options{Limit: d.config.limit, Sample: d.config.sample, Workers: d.config.workers()}, nothing)
+	pairs, err := d.pairs(ctx, stages, nil)
+	if err != nil {
+		return manifests.Plan{}, err
+	}
 	return d.annotator.Plan(ctx, pairs)
 }
 
 func printPlan(w io.Writer, plan manifests.Plan) {
 	fmt.Fprintf(w, "%s to annotate (%s of images), %s rejected at ingest\n\n", plural(plan.Pairs, "pair"), humanize.Bytes(uint64(plan.Bytes)), humanize.Comma(plan.Rejected))
+	if plan.Pending > 0 {
+		fmt.Fprintf(w, "%s to download first, counted below as pairs that need all calls\n\n", plural(plan.Pending, "image"))
+	}
 	reasonTable(w, manifests.Counts{Reasons: plan.Reasons}, nil)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "  step\tmodel\tto make\treused\tbytes\testimated time\n")

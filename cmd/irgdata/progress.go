@@ -57,11 +57,14 @@ func watch[T any](items iter.Seq2[irgdata.Item[T], error], see func(irgdata.Item
 	}
 }
 
-// read sees the items that come out of the sources.
-func (p *progress) read(irgdata.Item[irgdata.Pair]) {
+// read sees that an item was read from the sources.
+func (p *progress) read() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.items++
+	if p.bar != nil || time.Since(p.said) >= plainEvery {
+		p.say(fmt.Sprintf("read %d", p.items))
+	}
 }
 
 // judged sees the items that have gone through all stages.

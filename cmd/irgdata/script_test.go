@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/blob/s3test"
 )
 
@@ -32,11 +35,15 @@ func TestRealPhotos(t *testing.T) {
 				text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
 				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o644))
 			},
+			"upload": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(upload(t.Context(), ts.MkAbs(args[0]), args[1], S3{Endpoint: s3.Endpoint, PathStyle: true}))
+			},
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("MODELS", models.URL)
 			e.Setenv("S3", s3.Endpoint)
 			e.Setenv("PHOTOS", photos)
+			e.Setenv("OTHER", testPhoto(t, "gopher-doc.8bpp.lossless.webp"))
 			for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_EC2_METADATA_DISABLED"} {
 				e.Setenv(name, os.Getenv(name))
 			}
@@ -45,14 +52,42 @@ func TestRealPhotos(t *testing.T) {
 	})
 }
 
-// photoFolder copies the test photos of golang.org/x/image, which every
-// machine that builds this module has, and gives them captions in both forms.
-func photoFolder(t *testing.T) string {
+// upload copies the files of a folder into a bucket.
+func upload(ctx context.Context, dir, address string, s3 S3) error {
+	store, err := openBucket(ctx, address, s3)
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		return blob.PutBytes(ctx, store, filepath.ToSlash(name), content, blob.PutOptions{})
+	})
+}
+
+// testPhoto is the path of a test photo of golang.org/x/image.
+func testPhoto(t *testing.T, name string) string {
 	t.Helper()
 	module, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "golang.org/x/image").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return filepath.Join(strings.TrimSpace(string(module)), "testdata", name)
+}
+
+// photoFolder copies the test photos of golang.org/x/image, which every
+// machine that builds this module has, and gives them captions in both forms.
+func photoFolder(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
 	for _, p := range []struct{ name, caption string }{
 		{"go-turns-two-280x360.jpeg", "a small mascot in front of a cake"},
@@ -61,7 +96,7 @@ func photoFolder(t *testing.T) string {
 		{"yellow_rose.lossy.webp", "a yellow rose in front of dark leaves"},
 		{"tux.lossless.webp", "a penguin sits and smiles"},
 	} {
-		content, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(module)), "testdata", p.name))
+		content, err := os.ReadFile(testPhoto(t, p.name))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -101,7 +101,7 @@ func (d *dataset) stats(ctx context.Context, number int) (s stats, err error) {
 	}
 	for _, m := range wanted {
 		cost := modeCost{Mode: m.Name}
-		for _, step := range modes.StepsFor(s.Snapshot.Settings.Strategy, []modes.Mode{m}) {
+		for _, step := range modes.StepsFor(s.Snapshot.Settings.Strategy, []modes.Mode{m}, true) {
 			for _, c := range s.Costs {
 				if c.Step == step.ID() {
 					cost.Calls += c.Calls

@@ -69,6 +69,9 @@ func reasonTable(w io.Writer, c manifests.Counts, examples map[manifests.ReasonC
 		title   string
 		ofModes bool
 	}{{"rejected items, and the first of each kind", false}, {"modes lost by kept trajectories", true}} {
+		if examples == nil {
+			table.title, _, _ = strings.Cut(table.title, ",")
+		}
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		rows := 0
 		for _, reason := range c.Reasons {

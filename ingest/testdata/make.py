@@ -54,4 +54,30 @@ pq.write_table(
 )
 
 # Paths in place of bytes, and no column that is surely the caption.
-pq.write_table(pa.table({"image": pa.array([{"bytes": None, "path": "1.png"}], pa.struct([("bytes", pa.binary()), ("path", pa.string())])), "a": ["x"], "b": ["y"]}), "path.parquet")
+pq.write_table(
+    pa.table(
+        {
+            "image": pa.array([{"bytes": None, "path": "1.png"}, {"bytes": None, "path": "http://x/2.png"}], pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+            "a": ["x", "x"],
+            "b": ["y", "z"],
+        }
+    ),
+    "path.parquet",
+)
+
+# Of a compression that the library does not know.
+pq.write_table(pa.table({"text": ["a long caption " * 9, "another one"], "image": [PNG, JPEG]}), "unknown-codec.parquet", compression="lz4")
+
+# The metadata that img2dataset leaves beside its archives and folders.
+pq.write_table(
+    pa.table(
+        {
+            "url": ["http://i/0", "http://i/1"],
+            "caption": ["first", "second"],
+            "key": ["000000000", "000000001"],
+            "status": ["success", "failed_to_download"],
+            "error_message": pa.array([None, "HTTP Error 404: Not Found"]),
+        }
+    ),
+    "img2dataset.parquet",
+)

@@ -269,7 +269,7 @@ func TestUnsent(t *testing.T) {
 	}{
 		{"painting with openai", OpenAI, paintRequest(32, runtime.TextPart("a cat")), runtime.Fatal, "bind the role to a model of kind omni"},
 		{"unknown output", OpenAI, runtime.Request{Want: "video"}, runtime.Fatal, `"video"`},
-		{"broken image", OpenAI, textRequest(imageOf(picture(32, 32)[:45])), runtime.Refused, "part 1 of the context is an image that does not decode"},
+		{"broken image", OpenAI, textRequest(imageOf(picture(32, 32)[:20])), runtime.Refused, "part 1 of the context is no image"},
 		{"broken image for omni", Omni, textRequest(runtime.TextPart("a"), imageOf([]byte("x"))), runtime.Refused, "part 2 of the context"},
 		{"two images for omni", Omni, textRequest(imageOf(tinyPNG), imageOf(tinyWebP)), runtime.Fatal, "bind the role to a vision-language model of kind openai"},
 		{"odd size", Omni, paintRequest(40, runtime.TextPart("a")), runtime.Fatal, "40×40"},

@@ -210,10 +210,11 @@ func (c *Client) segments(context []runtime.Part) (string, error) {
 	return strings.Join(texts, segmentBreak), nil
 }
 
-// imagePart is an image as a data URI.
+// imagePart is an image as a data URI. Its header is read and its pixels are
+// not: whoever put it into the context has decoded it.
 func (c *Client) imagePart(i int, img *runtime.Image) (part, error) {
-	if _, err := images.Decode(img.Bytes); err != nil {
-		return part{}, c.fail(runtime.Refused, err, "part %d of the context is an image that does not decode", i+1)
+	if _, err := images.Probe(img.Bytes); err != nil {
+		return part{}, c.fail(runtime.Refused, err, "part %d of the context is no image", i+1)
 	}
 	uri := "data:" + http.DetectContentType(img.Bytes) + ";base64," + base64.StdEncoding.EncodeToString(img.Bytes)
 	return part{Type: "image_url", Image: &imageURL{URL: uri}}, nil

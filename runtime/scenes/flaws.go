@@ -38,7 +38,7 @@ type Flaw struct {
 // request. It is computed from the request alone, as the draft is, and so
 // serves as an oracle for what looks at drafts. Requests that ask for no draft
 // are refused as Generate refuses them, and an image drawn from a reflection
-// has no flaws.
+// or from a caption alone has no flaws.
 func Flaws(r runtime.Request) ([]Flaw, error) {
 	call, err := parse(r)
 	if err != nil {

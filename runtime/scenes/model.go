@@ -63,7 +63,8 @@ var identity = runtime.Identity{Name: Name, Revision: Revision}
 //
 //   - For an image: the last text is the reflection or the plan to draw, or a
 //     caption. The image is a JPEG of the sampling's size, 256 pixels where
-//     that is 0. Only a plan or caption gets flaws.
+//     that is 0. A plan gets flaws, and so does a caption after other texts; a
+//     caption alone is drawn as it is meant, as a reference is.
 //   - For a text, with a question that the model knows (see judge.go): the
 //     answer to it.
 //   - For a text, with a caption between <prompt> and </prompt>: with one
@@ -138,6 +139,9 @@ func parse(r runtime.Request) (call, error) {
 		}
 		if len(images) > 0 && strings.Contains(last, headingFinal) {
 			return improvedCall{last, images[len(images)-1], width, height}, nil
+		}
+		if len(r.Context) == 1 && !isThinking(last) && !strings.Contains(last, headingFinal) {
+			return referenceCall{last, width, height}, nil
 		}
 		return draftCall{last, width, height, throw("draft")}, nil
 	case runtime.Text:
@@ -257,7 +261,21 @@ func (c hindsightCall) do() (runtime.Answer, error) {
 	return runtime.Answer{Text: writePlan(s, p, c.dice)}, nil
 }
 
-// draftCall asks for I1 from a plan or a bare caption.
+// referenceCall asks for the picture that a caption describes.
+type referenceCall struct {
+	caption       string
+	width, height int
+}
+
+func (c referenceCall) do() (runtime.Answer, error) {
+	_, p, err := understand(c.caption)
+	if err != nil {
+		return runtime.Answer{}, err
+	}
+	return paint(p, c.width, c.height)
+}
+
+// draftCall asks for I1 from a plan, or from a caption.
 type draftCall struct {
 	text          string
 	width, height int

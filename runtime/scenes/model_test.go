@@ -281,7 +281,7 @@ func TestRefusals(t *testing.T) {
 	if _, err := New().Generate(ctx, request(runtime.Text, 0, "a star")); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the context's error", err)
 	}
-	if _, err := Flaws(request(runtime.Paint, 0, "a dog")); err == nil {
+	if _, err := Flaws(request(runtime.Paint, 0, "sys", "a dog")); err == nil {
 		t.Error("Flaws of a refused request: want the refusal")
 	}
 	if flaws, err := Flaws(request(runtime.Text, 0, "a star")); err != nil || flaws != nil {
@@ -360,6 +360,29 @@ func TestRevision(t *testing.T) {
 		}
 	default:
 		t.Errorf("%s pins revision %q, the model has %q: run this test with -update", golden, pinnedRevision, Revision)
+	}
+}
+
+// TestReference: an image of a caption alone answers it, without a flaw.
+func TestReference(t *testing.T) {
+	for i := range 10 {
+		caption, _ := Sample(16, i)
+		a, err := New().Generate(t.Context(), request(runtime.Paint, uint64(i), caption))
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := decode(a.Image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, want, err := understand(caption)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := See(img)
+		if err != nil || got.Flat != want.Flat || !s.check(got).shown() {
+			t.Errorf("%q: %+v, %v", caption, got, err)
+		}
 	}
 }
 

@@ -1,0 +1,212 @@
+package ingest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/internal/flow"
+	"github.com/irgdata/irgdata/manifests"
+)
+
+// entryVersion changes when the same item would give another entry.
+const entryVersion = "entry/1"
+
+// found is an entry and the feed that it came from.
+type found struct {
+	feed  int
+	entry Entry
+}
+
+// scanner makes entries of items.
+type scanner struct {
+	feeds   []Feed
+	o       Options
+	admit   *Admission
+	catalog *manifests.Catalog // nil: nothing is known, nothing is kept
+	keep    Keep
+}
+
+// run is a unit that is being read.
+type run struct {
+	key     irgdata.Digest
+	after   int // the record that it replaces
+	entries []json.RawMessage
+}
+
+// job is a step of the scan: an item to be admitted or known already, or the
+// end of a unit.
+type job struct {
+	feed  int
+	raw   Raw
+	known *Entry
+	run   *run // nil: the unit is not kept
+	ends  bool
+}
+
+// scan yields the entries of all feeds, in order. Entries of a unit that has
+// been read whole go into the catalog.
+func (s *scanner) scan(ctx context.Context) iter.Seq2[found, error] {
+	type done struct {
+		job
+		entry Entry
+	}
+	entries := flow.Map(ctx, s.jobs(ctx), flow.Options{Workers: max(s.o.Loaders, s.o.Workers)}, func(ctx context.Context, j job) (done, error) {
+		switch {
+		case j.ends:
+			return done{job: j}, nil
+		case j.known != nil:
+			return done{j, *j.known}, nil
+		}
+		entry, err := s.admit.admit(ctx, j.raw, s.keep)
+		if err != nil {
+			return done{}, fmt.Errorf("ingest %s of source %s: %w", j.raw.Key, s.feeds[j.feed].Source.Name(), err)
+		}
+		return done{j, entry}, nil
+	})
+	return func(yield func(found, error) bool) {
+		for d, err := range entries {
+			if err == nil && d.run != nil {
+				err = s.note(ctx, d.run, d.entry, d.ends)
+			}
+			if err == nil && d.ends {
+				continue
+			}
+			if !yield(found{d.feed, d.entry}, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// note collects the entries of a unit and keeps them when it ends.
+func (s *scanner) note(ctx context.Context, r *run, e Entry, ends bool) error {
+	if ends {
+		return s.catalog.Save(ctx, r.key, r.after, r.entries)
+	}
+	encoded, err := json.Marshal(e)
+	r.entries = append(r.entries, encoded)
+	return err
+}
+
+// jobs mixes the jobs of the feeds, up to the limit.
+func (s *scanner) jobs(ctx context.Context) iter.Seq2[job, error] {
+	return func(yield func(job, error) bool) {
+		var weights []float64
+		var sequences []iter.Seq2[job, error]
+		for i, f := range s.feeds {
+			weights = append(weights, f.Weight)
+			sequences = append(sequences, s.feed(ctx, i))
+		}
+		n := 0
+		for j, err := range mix(sequences, weights, func(j job) bool { return !j.ends }) {
+			if !yield(j, err) || err != nil {
+				return
+			}
+			if !j.ends {
+				if n++; n == s.o.Limit {
+					return
+				}
+			}
+		}
+	}
+}
+
+// feed yields the jobs of a feed.
+func (s *scanner) feed(ctx context.Context, i int) iter.Seq2[job, error] {
+	f := s.feeds[i]
+	return func(yield func(job, error) bool) {
+		n := 0
+		for unit, err := range f.Source.Units(ctx) {
+			if err != nil {
+				yield(job{}, fmt.Errorf("ingest source %s: %w", f.Source.Name(), err))
+				return
+			}
+			known, r, err := s.lookUp(ctx, f.Source, unit)
+			if err != nil {
+				yield(job{}, err)
+				return
+			}
+			whole := true
+			for j, err := range s.unit(unit, known, r) {
+				if err != nil {
+					yield(job{}, fmt.Errorf("ingest source %s: %s: %w", f.Source.Name(), unit.Name, err))
+					return
+				}
+				if j.feed = i; !s.o.draws(f.Source.Name(), j.key()) {
+					whole = false
+					continue
+				}
+				if !yield(j, nil) {
+					return
+				}
+				if n++; n == f.Limit {
+					return
+				}
+			}
+			if r != nil && whole && !yield(job{feed: i, run: r, ends: true}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (j job) key() string {
+	if j.known != nil {
+		return j.known.Key
+	}
+	return j.raw.Key
+}
+
+// lookUp asks the catalog for a unit: its entries, and whether it is to be
+// read and kept again.
+func (s *scanner) lookUp(ctx context.Context, source Source, unit Unit) (known []Entry, r *run, err error) {
+	if s.catalog == nil || unit.Version.IsZero() {
+		return nil, nil, nil
+	}
+	key := irgdata.NewDigester(entryVersion).Text(source.Options()).Text(s.admit.o.identity()).Digest(unit.Version).Sum()
+	record, err := s.catalog.Load(ctx, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	known = make([]Entry, len(record.Items))
+	for i, item := range record.Items {
+		if err := json.Unmarshal(item, &known[i]); err != nil {
+			return nil, &run{key: key, after: record.Number}, nil // as if nothing were known
+		}
+	}
+	retry := slices.ContainsFunc(known, func(e Entry) bool { return e.Retry })
+	if record.Items == nil || retry {
+		r = &run{key: key, after: record.Number}
+	}
+	return known, r, nil
+}
+
+// unit yields the jobs of a unit: from the catalog alone where all is known,
+// else by reading it.
+func (s *scanner) unit(unit Unit, known []Entry, r *run) iter.Seq2[job, error] {
+	return func(yield func(job, error) bool) {
+		if known != nil && r == nil {
+			for i := range known {
+				if !yield(job{known: &known[i]}, nil) {
+					return
+				}
+			}
+			return
+		}
+		i := 0
+		for raw, err := range unit.Items {
+			j := job{raw: raw, run: r}
+			if i < len(known) && !known[i].Retry && known[i].Key == raw.Key {
+				j = job{known: &known[i], run: r}
+			}
+			if !yield(j, err) || err != nil {
+				return
+			}
+			i++
+		}
+	}
+}

@@ -1,0 +1,323 @@
+package ingest
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Tar is a source of WebDataset archives: .tar files, as they are or
+// compressed (.gz, .zst). The files of a sample follow one another and share
+// the name up to the first dot; one is the image, another the caption (.txt,
+// .caption, or a field of a .json).
+type Tar struct {
+	name     string
+	location Location
+	columns  Columns
+}
+
+var tarExtensions = []string{".tar", ".tar.gz", ".tgz", ".tar.zst"}
+
+// NewTar reads the samples of the location's archives; columns name fields of
+// .json files.
+func NewTar(name string, l Location, columns Columns) *Tar {
+	return &Tar{name: name, location: l, columns: columns}
+}
+
+// Name implements [Source].
+func (t *Tar) Name() string { return t.name }
+
+// Options implements [Source].
+func (t *Tar) Options() string { return fmt.Sprintf("tar/1 %q", t.columns) }
+
+// Units implements [Source]: a unit is an archive. It holds one sample at a
+// time. What is damaged is an item with a Problem: a file that is too large, a
+// sample without an image, or the rest of an archive that breaks off.
+func (t *Tar) Units(ctx context.Context) iter.Seq2[Unit, error] {
+	return func(yield func(Unit, error) bool) {
+		files, err := t.location.list(tarExtensions...)
+		if err != nil {
+			yield(Unit{}, err)
+			return
+		}
+		for _, file := range files {
+			if !yield(Unit{Name: file.name, Version: file.version, Items: t.samples(ctx, file.name)}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (t *Tar) samples(ctx context.Context, name string) iter.Seq2[Raw, error] {
+	return func(yield func(Raw, error) bool) {
+		broken := func(format string, args ...any) { yield(Raw{Key: name}.problem("archive", format, args...), nil) }
+		file, err := t.location.FS.Open(name)
+		if err != nil {
+			broken("%v", err)
+			return
+		}
+		defer file.Close()
+		source := &failing{r: contextReader{ctx, file}}
+		plain, closePlain, _, err := decompress(source, name)
+		if err == nil {
+			defer closePlain()
+			n := 0
+			err = t.read(plain, name, func(r Raw) bool { n++; return yield(r, nil) })
+			if err != nil && !errors.Is(err, errStop) && source.err == nil {
+				broken("the archive cannot be read after item %d: %v", n, err)
+				return
+			}
+		}
+		switch {
+		case err == nil || errors.Is(err, errStop):
+		case source.err != nil: // the file cannot be read, whatever the parser made of it
+			yield(Raw{Key: name}, fmt.Errorf("read %s: %w", name, source.err))
+		default:
+			broken("it is no archive: %v", err)
+		}
+	}
+}
+
+// sample is what an archive says of one sample.
+type sample struct {
+	key    string // the common part of the names
+	images []member
+	texts  []member
+	bytes  int64
+}
+
+// member is a file of a sample.
+type member struct {
+	name    string
+	content []byte
+	problem string
+}
+
+// maxSampleBytes bounds the files of a sample together.
+const maxSampleBytes = 2 * maxFileBytes
+
+// read reads an archive's samples.
+func (t *Tar) read(r io.Reader, archive string, yield func(Raw) bool) error {
+	ending := &zeros{r: r}
+	archiveReader := tar.NewReader(ending)
+	var s sample
+	flush := func() error {
+		for _, raw := range t.raws(archive, s) {
+			if !yield(raw) {
+				return errStop
+			}
+		}
+		s = sample{}
+		return nil
+	}
+	for {
+		header, err := archiveReader.Next()
+		if err == io.EOF {
+			if err := flush(); err != nil {
+				return err
+			}
+			return ending.check()
+		}
+		if err != nil {
+			return errors.Join(flush(), err)
+		}
+		if header.Typeflag != tar.TypeReg || strings.HasPrefix(path.Base(header.Name), ".") {
+			continue
+		}
+		key := sampleKey(header.Name)
+		if key != s.key {
+			if err := flush(); err != nil {
+				return err
+			}
+			s.key = key
+		}
+		if err := s.add(header, archiveReader); err != nil {
+			return errors.Join(flush(), err)
+		}
+	}
+}
+
+// zeros counts the zero bytes read last: an archive ends with two blocks of
+// them, and one that was cut off between two files does not.
+type zeros struct {
+	r io.Reader
+	n int
+}
+
+func (z *zeros) Read(p []byte) (int, error) {
+	n, err := z.r.Read(p)
+	trailing := len(p[:n]) - len(bytes.TrimRight(p[:n], "\x00"))
+	if trailing == n {
+		z.n += n
+	} else {
+		z.n = trailing
+	}
+	return n, err
+}
+
+// check says whether the archive is whole: after its end, only zeros follow.
+func (z *zeros) check() error {
+	if z.n < 512 {
+		return errors.New("it has no end: it was cut off")
+	}
+	n := z.n
+	rest, err := io.Copy(io.Discard, z)
+	if err == nil && int64(z.n) != int64(n)+rest {
+		err = errors.New("something follows its end, such as a second archive")
+	}
+	return err
+}
+
+// sampleKey is the name up to the first dot of its last part, as WebDataset
+// has it.
+func sampleKey(name string) string {
+	dir, base := path.Split(name)
+	stem, _, _ := strings.Cut(base, ".")
+	return dir + stem
+}
+
+// add reads a file if it is an image or a caption.
+func (s *sample) add(header *tar.Header, r io.Reader) error {
+	m := member{name: header.Name}
+	picture := isImage(header.Name)
+	limit := int64(maxFileBytes)
+	if !picture {
+		limit = maxCaptionFile
+	}
+	switch {
+	case !picture && !hasExtension(header.Name, captionExtensions):
+		return nil // a feature of the sample that is not ours
+	case header.Size > limit || s.bytes+header.Size > maxSampleBytes:
+		m.problem = fmt.Sprintf("%s has %d bytes, want at most %d in a sample's file and %d in a sample", header.Name, header.Size, limit, int64(maxSampleBytes))
+	default:
+		content, err := io.ReadAll(io.LimitReader(r, limit+1))
+		if err != nil {
+			return fmt.Errorf("read %s: %w", header.Name, err)
+		}
+		m.content = content
+		s.bytes += int64(len(content))
+	}
+	if picture {
+		s.images = append(s.images, m)
+	} else {
+		s.texts = append(s.texts, m)
+	}
+	return nil
+}
+
+// raws makes items of a sample: one for each image, or a problem.
+func (t *Tar) raws(archive string, s sample) []Raw {
+	if len(s.images) == 0 {
+		if len(s.texts) == 0 {
+			return nil // nothing of ours
+		}
+		return []Raw{Raw{Key: archive + "/" + s.key}.problem("image", "the sample has no image, only %s", path.Base(s.texts[0].name))}
+	}
+	var raws []Raw
+	for _, picture := range s.images {
+		r := Raw{Key: archive + "/" + picture.name, Name: picture.name, Encoded: picture.content}
+		caption, ok := s.captionOf(picture.name)
+		switch {
+		case picture.problem != "":
+			r = r.problem("image", "%s", picture.problem)
+		case !ok:
+			r = r.problem("caption", "the sample has no caption: want %s with .txt, .caption or .json", s.key)
+		case caption.problem != "":
+			r = r.problem("caption", "%s", caption.problem)
+		default:
+			r = r.caption(caption, t.columns)
+			if details, ok := s.detailsOf(picture.name, caption); ok && r.Problem == "" {
+				r = r.details(details, t.columns)
+			}
+		}
+		raws = append(raws, r)
+	}
+	return raws
+}
+
+// captionOf finds an image's caption: a file of the same name, else the
+// sample's only caption or the one that bears its key alone.
+func (s sample) captionOf(picture string) (member, bool) {
+	for _, extension := range captionExtensions {
+		for _, t := range s.texts {
+			if t.name == withoutExtension(picture)+extension {
+				return t, true
+			}
+		}
+	}
+	for _, extension := range captionExtensions {
+		for _, t := range s.texts {
+			if t.name == s.key+extension || len(s.images) == 1 && hasExtension(t.name, []string{extension}) {
+				return t, true
+			}
+		}
+	}
+	return member{}, false
+}
+
+// detailsOf finds the .json that says more of an image whose caption is in
+// another file.
+func (s sample) detailsOf(picture string, caption member) (member, bool) {
+	i := slices.IndexFunc(s.texts, func(t member) bool {
+		return t.name != caption.name && t.problem == "" && (t.name == withoutExtension(picture)+".json" || t.name == s.key+".json")
+	})
+	if i < 0 {
+		return member{}, false
+	}
+	return s.texts[i], true
+}
+
+// maxCaptionFile bounds a caption's file.
+const maxCaptionFile = 1 << 20
+
+// caption takes the caption of a file: its text, or a field of a .json.
+func (r Raw) caption(m member, columns Columns) Raw {
+	if !hasExtension(m.name, []string{".json"}) {
+		r.Caption = string(m.content)
+		return r
+	}
+	fields, names, err := jsonCells(m.content)
+	if err != nil {
+		return r.problem("caption", "%s is no JSON object: %v", m.name, err)
+	}
+	fit, err := columns.fit(names, false)
+	if err != nil {
+		return r.problem("caption", "%s: %v", m.name, err)
+	}
+	if !fields[fit.Caption].set {
+		return r.problem("caption", "%s: the field %s is empty", m.name, fit.Caption)
+	}
+	r.Caption = fields[fit.Caption].text
+	return r.take(fields, fit)
+}
+
+// details takes licence and address from a .json beside the caption.
+func (r Raw) details(m member, columns Columns) Raw {
+	if !json.Valid(m.content) {
+		return r
+	}
+	fields, names, err := jsonCells(m.content)
+	if err != nil {
+		return r
+	}
+	fit, _ := Columns{License: columns.License, URL: columns.URL}.fit(append(names, captionNames[0]), false) // the caption is found already
+	return r.take(fields, fit)
+}
+
+func (r Raw) take(fields map[string]cell, m mapping) Raw {
+	if text := fields[m.License].text; m.License != "" && text != "" {
+		r.License = text
+	}
+	if text := fields[m.URL].text; m.URL != "" && text != "" {
+		r.URL = text
+	}
+	return r
+}

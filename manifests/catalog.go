@@ -1,0 +1,159 @@
+package manifests
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/internal/blob"
+)
+
+// The catalog keeps, for each unit of the sources, what ingest made of its
+// items, so that a unit that has not changed is not read again. A record is an
+// object of zstd-compressed JSON lines: a header, then a line for each item. It
+// is never changed; a later record of the same unit has the next number.
+const (
+	catalogPrefix = "catalog/"
+	catalogSuffix = ".jsonl.zst"
+	catalogFormat = 1
+	// maxRecord bounds a record's bytes, compressed and not.
+	maxRecord = 1 << 30
+)
+
+type catalogHeader struct {
+	Catalog int `json:"catalog"` // catalogFormat
+	Items   int `json:"items"`
+}
+
+// Catalog is the catalog in a store.
+type Catalog struct {
+	store    blob.Store
+	readOnly bool
+}
+
+// NewCatalog keeps records in the store.
+func NewCatalog(store blob.Store) *Catalog { return &Catalog{store: store} }
+
+// ReadOnly is the same catalog for one who leaves no trace: what is saved to it
+// is not kept.
+func (c *Catalog) ReadOnly() *Catalog { return &Catalog{store: c.store, readOnly: true} }
+
+// Record is what the catalog knows of a unit.
+type Record struct {
+	Number int // of the record, 0 if there is none
+	Items  []json.RawMessage
+}
+
+func catalogKey(unit irgdata.Digest, number int) string {
+	return fmt.Sprintf("%s%s/%04d%s", catalogPrefix, unit, number, catalogSuffix)
+}
+
+// Load returns the newest record of the unit. One that is damaged counts for
+// none, and the next one is written in its place: reading the source again
+// costs time, no model call.
+func (c *Catalog) Load(ctx context.Context, unit irgdata.Digest) (Record, error) {
+	var r Record
+	for o, err := range c.store.List(ctx, catalogPrefix+unit.String()+"/") {
+		if err != nil {
+			return Record{}, fmt.Errorf("catalog: list the records of unit %s: %w", unit, err)
+		}
+		number, err := strconv.Atoi(strings.TrimSuffix(path.Base(o.Key), catalogSuffix))
+		if err == nil && o.Key == catalogKey(unit, number) {
+			r.Number = max(r.Number, number)
+		}
+	}
+	if r.Number == 0 {
+		return r, nil
+	}
+	encoded, err := blob.ReadAll(ctx, c.store, catalogKey(unit, r.Number), maxRecord)
+	if err != nil {
+		return Record{}, fmt.Errorf("catalog: %w", err)
+	}
+	if r.Items, err = decodeRecord(encoded); err != nil {
+		r.Items = nil
+	}
+	return r, nil
+}
+
+// Save keeps the items as the record after the given number. If another run
+// has kept one meanwhile, that one stays.
+func (c *Catalog) Save(ctx context.Context, unit irgdata.Digest, after int, items []json.RawMessage) error {
+	if c.readOnly {
+		return nil
+	}
+	encoded, err := encodeRecord(items)
+	if err != nil {
+		return fmt.Errorf("catalog: unit %s: %w", unit, err)
+	}
+	err = blob.PutBytes(ctx, c.store, catalogKey(unit, after+1), encoded, blob.PutOptions{CreateOnly: true})
+	if err != nil && !errors.Is(err, blob.ErrExists) {
+		return fmt.Errorf("catalog: %w", err)
+	}
+	return nil
+}
+
+func encodeRecord(items []json.RawMessage) ([]byte, error) {
+	var out bytes.Buffer
+	// One goroutine, so that equal items give equal bytes.
+	z, err := zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return nil, err
+	}
+	enc := json.NewEncoder(z)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(catalogHeader{Catalog: catalogFormat, Items: len(items)}); err != nil {
+		return nil, err
+	}
+	for _, item := range items {
+		if err := enc.Encode(item); err != nil {
+			return nil, err
+		}
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// decodeRecord reads a record whole or gives an error; zstd's own checksum
+// finds a flipped bit.
+func decodeRecord(encoded []byte) ([]json.RawMessage, error) {
+	z, err := zstd.NewReader(bytes.NewReader(encoded), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxRecord))
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close()
+	dec := json.NewDecoder(io.LimitReader(z, maxRecord))
+	var header catalogHeader
+	if err := dec.Decode(&header); err != nil {
+		return nil, fmt.Errorf("its header is damaged: %w", err)
+	}
+	if header.Catalog != catalogFormat {
+		return nil, fmt.Errorf("it has format %d and this irgdata reads format %d", header.Catalog, catalogFormat)
+	}
+	items := []json.RawMessage{}
+	for {
+		var item json.RawMessage
+		err := dec.Decode(&item)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("item %d is damaged: %w", len(items), err)
+		}
+		items = append(items, item)
+	}
+	if len(items) != header.Items {
+		return nil, fmt.Errorf("it has %d items, want %d", len(items), header.Items)
+	}
+	return items, nil
+}

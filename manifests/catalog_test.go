@@ -1,0 +1,64 @@
+package manifests_test
+
+import (
+	"encoding/json"
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/manifests"
+)
+
+// TestCatalog: the newest record of a unit is the one that counts, a damaged
+// one counts for none, and what another run kept stays.
+func TestCatalog(t *testing.T) {
+	store := newStore(t)
+	c := manifests.NewCatalog(store)
+	unit := irgdata.DigestOf([]byte("unit"))
+	items := func(texts ...string) (out []json.RawMessage) {
+		for _, text := range texts {
+			out = append(out, json.RawMessage(text))
+		}
+		return out
+	}
+	check := func(number int, want []json.RawMessage) {
+		t.Helper()
+		r, err := c.Load(t.Context(), unit)
+		if diff := cmp.Diff(manifests.Record{Number: number, Items: want}, r); err != nil || diff != "" {
+			t.Error(err, diff)
+		}
+	}
+	check(0, nil)
+	if err := c.Save(t.Context(), unit, 0, items(`{"a":1}`, `{"b":"<&>"}`)); err != nil {
+		t.Fatal(err)
+	}
+	check(1, items(`{"a":1}`, `{"b":"<&>"}`))
+	if err := c.Save(t.Context(), unit, 0, items(`{"late":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	check(1, items(`{"a":1}`, `{"b":"<&>"}`))
+	if err := c.Save(t.Context(), unit, 1, items()); err != nil {
+		t.Fatal(err)
+	}
+	check(2, []json.RawMessage{})
+	for o, err := range store.List(t.Context(), "catalog/") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := os.ReadFile(store.URL(o.Key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		content[len(content)/2] ^= 1
+		if err := os.WriteFile(store.URL(o.Key), content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(2, nil)
+	if err := c.Save(t.Context(), unit, 2, items(`1`)); err != nil {
+		t.Fatal(err)
+	}
+	check(3, items(`1`))
+}
