@@ -29,14 +29,37 @@ const (
 	Fatal Kind = "fatal"
 )
 
+// Trouble says what a transient failure tells of the server, for those who
+// have another one to go to.
+type Trouble string
+
+const (
+	// Away: the server was not reached, or said that it does not serve now. No
+	// work was begun.
+	Away Trouble = "away"
+	// Busy: the server has more requests than it takes.
+	Busy Trouble = "busy"
+	// Broken: the connection was lost while the server was at work.
+	Broken Trouble = "broken"
+	// Slow: the answer did not come in time.
+	Slow Trouble = "slow"
+)
+
 // Error is a failed call.
 type Error struct {
 	Kind Kind
+	// Trouble is set for some Transient failures; empty: they tell nothing of
+	// the server.
+	Trouble Trouble
 	// Model is the identity of the model, and Reason one clear sentence.
 	Model  Identity
 	Reason string
 	// RetryAfter is how long the server asked to wait; zero if it said nothing.
 	RetryAfter time.Duration
+	// TokensIn, TokensOut and Elapsed are what an unusable answer cost, as far
+	// as that is known; see [Answer].
+	TokensIn, TokensOut int
+	Elapsed             time.Duration
 	// Err is the cause, if there is one.
 	Err error
 }

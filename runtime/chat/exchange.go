@@ -19,6 +19,13 @@ import (
 	"github.com/irgdata/irgdata/runtime"
 )
 
+// call is a request to be sent.
+type call struct {
+	method, path string // path is below the base address
+	contentType  string
+	body         []byte
+}
+
 // reply is an answer with status 200.
 type reply struct {
 	body    []byte
@@ -27,7 +34,7 @@ type reply struct {
 
 // exchange sends one request when the server has room for it, and reads the
 // whole answer. An error is the context's or a *runtime.Error.
-func (c *Client) exchange(ctx context.Context, method string, body []byte, path ...string) (reply, error) {
+func (c *Client) exchange(ctx context.Context, out call) (reply, error) {
 	if err := ctx.Err(); err != nil {
 		return reply{}, err
 	}
@@ -45,12 +52,12 @@ func (c *Client) exchange(ctx context.Context, method string, body []byte, path 
 	}
 	timed, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(timed, method, c.base.JoinPath(path...).String(), bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(timed, out.method, c.base.JoinPath(out.path).String(), bytes.NewReader(out.body))
 	if err != nil {
 		return reply{}, c.fail(runtime.Fatal, err, "the request cannot be made")
 	}
-	if len(body) > 0 {
-		request.Header.Set("Content-Type", "application/json")
+	if out.contentType != "" {
+		request.Header.Set("Content-Type", out.contentType)
 	}
 	if c.key != "" {
 		request.Header.Set("Authorization", "Bearer "+c.key)
@@ -92,13 +99,15 @@ func (c *Client) transportError(ctx context.Context, err error, what string) err
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, context.DeadlineExceeded):
-		return c.fail(runtime.Transient, err, "%s within %v", what, c.o.Timeout)
+	case transportTrouble(err) == runtime.Slow:
+		what = fmt.Sprintf("%s within %v", what, c.o.Timeout)
 	case errors.As(err, &certificate), errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch),
 		errors.As(err, &op) && op.Op == "remote error": // an alert
 		return c.fail(runtime.Fatal, err, "no TLS connection to %s comes about: mend `url`, or have the server's certificate trusted", c.base.Host)
 	}
-	return c.fail(runtime.Transient, err, "%s", what)
+	failure := c.fail(runtime.Transient, err, "%s", what)
+	failure.Trouble = transportTrouble(err)
+	return failure
 }
 
 // statusError is the failure that a status other than 200 means.
@@ -114,15 +123,29 @@ func (c *Client) statusError(status int, header http.Header, body []byte) error 
 		return c.fail(runtime.Fatal, nil, "%s; want `url` to be the base address, which mostly ends in /v1, and `model` %q to be one that it serves", said, c.o.Model)
 	case status >= 300 && status < 400:
 		return c.fail(runtime.Fatal, nil, "the server sends us elsewhere, which is not followed: set `url` to the address where it is, judging by %s", c.quote(header.Get("Location")))
+	case status == http.StatusBadRequest && moderated(body):
+		return c.fail(runtime.Refused, nil, "%s", said)
 	case status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge || status == http.StatusUnprocessableEntity:
 		return c.fail(runtime.Invalid, nil, "%s", said)
 	case status == http.StatusRequestTimeout || status == http.StatusTooEarly || status == http.StatusTooManyRequests,
 		status >= 500 && status != http.StatusNotImplemented:
 		failure := c.fail(runtime.Transient, nil, "%s", said)
+		failure.Trouble = statusTrouble(status)
 		failure.RetryAfter = retryAfter(header.Get("Retry-After"), time.Now())
 		return failure
 	}
 	return c.fail(runtime.Fatal, nil, "%s; this is no answer of a chat server, so `url` may be that of another service", said)
+}
+
+// moderated reports whether an error means that the model or the filter before
+// it refused the content, by the codes that OpenAI's images have for that.
+func moderated(body []byte) bool {
+	var e struct {
+		Error struct {
+			Code any `json:"code"`
+		} `json:"error"`
+	}
+	return json.Unmarshal(body, &e) == nil && (e.Error.Code == "content_policy_violation" || e.Error.Code == "moderation_blocked")
 }
 
 // retryAfter reads a Retry-After header: seconds or a date.
