@@ -10,9 +10,10 @@ import (
 	"github.com/irgdata/irgdata/runtime"
 )
 
-// completion is what is read of an answer.
+// completion is what is read of an answer: choices of a chat, data of images.
 type completion struct {
 	Choices []choice        `json:"choices"`
+	Data    []imageData     `json:"data"`
 	Error   json.RawMessage `json:"error"`
 	Usage   json.RawMessage `json:"usage"`
 }
@@ -65,6 +66,8 @@ func (c content) image() string {
 // something before the server, and a kind that goes on record would blame the
 // model for good. JSON that is no chat completion is fatal: the address
 // belongs to something else.
+//
+// With an error the answer has the tokens that it cost all the same.
 func (c *Client) parse(body []byte, r runtime.Request) (runtime.Answer, error) {
 	if !json.Valid(body) {
 		return runtime.Answer{}, c.fail(runtime.Transient, nil, "the answer is not JSON: %s", c.quote(string(body)))
@@ -74,15 +77,15 @@ func (c *Client) parse(body []byte, r runtime.Request) (runtime.Answer, error) {
 	if code, ok := embeddedError(reply.Error); ok {
 		return runtime.Answer{}, c.statusError(code, http.Header{}, body)
 	}
+	if c.o.Flavor == Images {
+		return c.parseImages(reply, err, body, r.Sampling)
+	}
 	if err != nil || reply.Choices == nil {
 		return runtime.Answer{}, c.fail(runtime.Fatal, err, "the answer is no chat completion, so `url` may be that of another service: %s", c.quote(string(body)))
 	}
 	pick, ok := reply.pick(r.Want)
 	if !ok {
 		return runtime.Answer{}, c.fail(runtime.Transient, nil, "the answer holds no choices")
-	}
-	if err := c.finished(pick, r.Want); err != nil {
-		return runtime.Answer{}, err
 	}
 	answer := runtime.Answer{Finish: pick.FinishReason}
 	if c.o.Flavor == OpenAI {
@@ -94,15 +97,15 @@ func (c *Client) parse(body []byte, r runtime.Request) (runtime.Answer, error) {
 			answer.TokensIn, answer.TokensOut = usage.In, usage.Out
 		}
 	}
+	if err := c.finished(pick, r.Want); err != nil {
+		return answer, err
+	}
 	if r.Want == runtime.Paint {
 		answer.Image, err = c.painted(pick.Message.Content, r.Sampling)
 	} else {
 		answer.Text, err = c.written(pick.Message.Content)
 	}
-	if err != nil {
-		return runtime.Answer{}, err
-	}
-	return answer, nil
+	return answer, err
 }
 
 // embeddedError says whether an answer with status 200 is an error in truth,
@@ -183,6 +186,12 @@ func (c *Client) painted(got content, s runtime.Sampling) ([]byte, error) {
 	if !ok || !strings.HasPrefix(head, "data:") || !strings.HasSuffix(head, ";base64") {
 		return nil, c.fail(runtime.Transient, nil, "the image is no data URI in base64: %s", c.quote(uri))
 	}
+	return c.decoded(data, s)
+}
+
+// decoded returns the encoded image of a base64 text, once it is known to be
+// one, of the size asked for.
+func (c *Client) decoded(data string, s runtime.Sampling) ([]byte, error) {
 	encoded, err := base64.StdEncoding.DecodeString(data)
 	if err != nil {
 		return nil, c.fail(runtime.Transient, err, "the image is not base64")

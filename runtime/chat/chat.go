@@ -2,10 +2,11 @@
 // [runtime.Request] into one POST of chat/completions, and whatever comes back
 // into a finished answer or a failure whose kind is right.
 //
-// Two dialects are spoken. [OpenAI] servers (vLLM, SGLang, llama.cpp and the
+// Three dialects are spoken. [OpenAI] servers (vLLM, SGLang, llama.cpp and the
 // services that follow them) write texts from texts and images. [Omni] is
-// vLLM-Omni serving BAGEL or IRG, which paints as well. Nothing is tried
-// twice here: the caller repeats what is transient.
+// vLLM-Omni serving BAGEL or IRG, which paints as well. [Images] servers paint
+// through images/generations and images/edits. Nothing is tried twice here:
+// the caller repeats what is transient.
 package chat
 
 import (
@@ -29,6 +30,7 @@ type Flavor string
 const (
 	OpenAI Flavor = "openai" // writes texts from texts and images
 	Omni   Flavor = "omni"   // vLLM-Omni with BAGEL or IRG: writes and paints, sees one image at most
+	Images Flavor = "images" // images/generations and images/edits: paints, from one image at most
 )
 
 // Options say where a model is served and how it is spoken to.
@@ -41,13 +43,16 @@ type Options struct {
 	// Model is the name by which the server knows the model; Name if empty.
 	Model  string
 	Flavor Flavor
+	// Stages is the number of stages of an Omni server's deployment: 1 (or 0)
+	// for one process that thinks and paints, 2 for a thinker before the painter.
+	Stages int
 	// KeyEnv names the environment variable that holds the API key, which
 	// stands nowhere else; none if empty.
 	KeyEnv string
 	// Timeout bounds one request as a whole, without our queue; 0: 10 minutes.
 	Timeout time.Duration
 	// Parallel is the number of requests that the server gets at once; others
-	// queue here. 0: 1 for Omni, which serves one at a time, else 8.
+	// queue here. 0: 8 for OpenAI; 1 for the others, which paint one at a time.
 	Parallel int
 	// MaxAnswer bounds the bytes of one answer; 0: 256 MiB.
 	MaxAnswer int64
@@ -64,8 +69,10 @@ func (o Options) Validate() error {
 		return errors.New("the model has no name, which is part of the ledger key")
 	case o.Revision == "":
 		return errors.New("`revision` is missing: name the revision of the weights, which is part of the ledger key")
-	case o.Flavor != OpenAI && o.Flavor != Omni:
-		return fmt.Errorf("`kind` is %q: want %q or %q", o.Flavor, OpenAI, Omni)
+	case o.Flavor != OpenAI && o.Flavor != Omni && o.Flavor != Images:
+		return fmt.Errorf("`kind` is %q: want %q, %q or %q", o.Flavor, OpenAI, Omni, Images)
+	case o.Stages < 0 || o.Stages > 2 || o.Stages == 2 && o.Flavor != Omni:
+		return fmt.Errorf("`stages` is %d: want 1, or 2 for a server of kind %s whose deployment has a thinker before the painter", o.Stages, Omni)
 	case o.KeyEnv != "" && !variable.MatchString(o.KeyEnv):
 		return errors.New("`key_env` is no name of an environment variable in upper case, such as OPENAI_API_KEY: put the key into a variable, and its name here")
 	case o.Timeout < 0:
@@ -100,9 +107,9 @@ func (o Options) withDefaults() Options {
 		o.Timeout = defaultTimeout
 	}
 	if o.Parallel == 0 {
-		o.Parallel = defaultParallel
-		if o.Flavor == Omni {
-			o.Parallel = 1
+		o.Parallel = 1
+		if o.Flavor == OpenAI {
+			o.Parallel = defaultParallel
 		}
 	}
 	if o.MaxAnswer == 0 {
@@ -164,15 +171,19 @@ func (c *Client) Identity() runtime.Identity {
 // An Omni server may say "stop" of a text that hit its limit; whether such a
 // text is whole, only its form tells.
 func (c *Client) Generate(ctx context.Context, r runtime.Request) (runtime.Answer, error) {
-	body, err := c.encode(r)
+	call, err := c.encode(r)
 	if err != nil {
 		return runtime.Answer{}, err
 	}
-	reply, err := c.exchange(ctx, http.MethodPost, body, "chat", "completions")
+	reply, err := c.exchange(ctx, call)
 	if err != nil {
 		return runtime.Answer{}, err
 	}
 	answer, err := c.parse(reply.body, r)
+	var failure *runtime.Error
+	if errors.As(err, &failure) {
+		failure.TokensIn, failure.TokensOut, failure.Elapsed = answer.TokensIn, answer.TokensOut, reply.elapsed
+	}
 	if err != nil {
 		return runtime.Answer{}, err
 	}

@@ -267,7 +267,7 @@ func TestUnsent(t *testing.T) {
 		kind    runtime.Kind
 		says    string
 	}{
-		{"painting with openai", OpenAI, paintRequest(32, runtime.TextPart("a cat")), runtime.Fatal, "bind the role to a model of kind omni"},
+		{"painting with openai", OpenAI, paintRequest(32, runtime.TextPart("a cat")), runtime.Fatal, "bind the role to a model of kind omni or images"},
 		{"unknown output", OpenAI, runtime.Request{Want: "video"}, runtime.Fatal, `"video"`},
 		{"broken image", OpenAI, textRequest(imageOf(picture(32, 32)[:20])), runtime.Refused, "part 1 of the context is no image"},
 		{"broken image for omni", Omni, textRequest(runtime.TextPart("a"), imageOf([]byte("x"))), runtime.Refused, "part 2 of the context"},
@@ -302,6 +302,16 @@ func TestUntrustedCertificate(t *testing.T) {
 	c := serve(t, OpenAI, nil, func(o *Options) { o.URL = server.URL })
 	_, err := c.Generate(t.Context(), textRequest(runtime.TextPart("why?")))
 	wantFailure(t, err, runtime.Fatal, "certificate")
+}
+
+// TestUnusableAnswerCosts: what a truncated text cost is told.
+func TestUnusableAnswerCosts(t *testing.T) {
+	c := serve(t, OpenAI, says(textReply(`"so"`, "length")))
+	_, err := c.Generate(t.Context(), textRequest(runtime.TextPart("why?")))
+	var failure *runtime.Error
+	if !errors.As(err, &failure) || failure.TokensIn != 11 || failure.TokensOut != 3 || failure.Elapsed <= 0 {
+		t.Errorf("got %+v", failure)
+	}
 }
 
 func TestRetryAfter(t *testing.T) {
@@ -567,6 +577,8 @@ func TestValidate(t *testing.T) {
 		"has no name":           func(o *Options) { o.Name = "" },
 		"`revision` is missing": func(o *Options) { o.Revision = "" },
 		"`kind` is \"x\"":       func(o *Options) { o.Flavor = "x" },
+		"`stages` is 3":         func(o *Options) { o.Stages = 3 },
+		"`stages` is 2":         func(o *Options) { o.Stages, o.Flavor = 2, Images },
 		"key_env":               func(o *Options) { o.KeyEnv = "sk-secret" },
 		"`timeout` is -1ns":     func(o *Options) { o.Timeout = -1 },
 		"`parallel` is -1":      func(o *Options) { o.Parallel = -1 },

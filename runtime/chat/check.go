@@ -21,7 +21,7 @@ const checkTimeout = 30 * time.Second
 func (c *Client) Check(ctx context.Context) error {
 	brief := *c // shares all but the options
 	brief.o.Timeout = min(c.o.Timeout, checkTimeout)
-	got, err := brief.exchange(ctx, http.MethodGet, nil, "models")
+	got, err := brief.exchange(ctx, call{method: http.MethodGet, path: "models"})
 	var failure *runtime.Error
 	switch {
 	case err == nil:

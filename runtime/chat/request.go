@@ -55,12 +55,31 @@ type omniRequest struct {
 	Think bool `json:"think"`
 	*writing
 	*painting
+	StageParams []stageParams `json:"sampling_params_list,omitempty"`
 }
 
+// stageParams are the sampling parameters of one stage of a deployment. Where
+// a request has them, they replace the stage's configured ones as a whole;
+// size, steps and guidance still come from the top level. (vLLM-Omni,
+// vllm_omni/entrypoints/openai/serving_chat.py at 00a3619:
+// _to_sampling_params_list, create_chat_completion.)
+type stageParams struct {
+	MaxTokens int    `json:"max_tokens,omitempty"`
+	Seed      uint64 `json:"seed"`
+}
+
+// writing has the names of both deployments: where one stage does all, those of
+// BAGEL's pipeline; a thinker of its own has those of every OpenAI server.
 type writing struct {
 	MaxThinkTokens  int     `json:"max_think_tokens,omitempty"` // limits the text, thinking or not
 	DoSample        bool    `json:"do_sample"`
 	TextTemperature float64 `json:"text_temperature,omitempty"`
+	*thinker
+}
+
+type thinker struct {
+	MaxTokens   int     `json:"max_tokens,omitempty"`
+	Temperature float64 `json:"temperature"`
 }
 
 type painting struct {
@@ -90,8 +109,14 @@ const (
 // height are those of an image to be painted.
 func (f Flavor) Serves(want runtime.Output, images, width, height int) error {
 	switch {
-	case f != Omni && want == runtime.Paint:
-		return fmt.Errorf("a server of kind %s writes texts and paints no images: bind the role to a model of kind %s", OpenAI, Omni)
+	case f == Images && want == runtime.Text:
+		return fmt.Errorf("a server of kind %s paints images and writes no texts: bind the role to a model of kind %s or %s", Images, OpenAI, Omni)
+	case f == Images && images > 1:
+		return fmt.Errorf("a server of kind %s paints from one image at most, and this step shows %d: bind the role to another model", Images, images)
+	case f == Images && (min(width, height) < 0 || (width == 0) != (height == 0)):
+		return fmt.Errorf("the image size is %d×%d: a server of kind %s takes a width and a height in pixels, or neither", width, height, Images)
+	case f == OpenAI && want == runtime.Paint:
+		return fmt.Errorf("a server of kind %s writes texts and paints no images: bind the role to a model of kind %s or %s", OpenAI, Omni, Images)
 	case f == Omni && images > 1:
 		return fmt.Errorf("a server of kind %s looks at one image a request, and this step shows %d: bind the role to a vision-language model of kind %s", Omni, images, OpenAI)
 	case f == Omni && want == runtime.Paint:
@@ -104,10 +129,10 @@ func (f Flavor) Serves(want runtime.Output, images, width, height int) error {
 	return nil
 }
 
-// encode returns the body of the request in the server's dialect.
-func (c *Client) encode(r runtime.Request) ([]byte, error) {
+// encode returns the request in the server's dialect.
+func (c *Client) encode(r runtime.Request) (call, error) {
 	if r.Want != runtime.Text && r.Want != runtime.Paint {
-		return nil, c.fail(runtime.Fatal, nil, "the request wants %q: want %q or %q", r.Want, runtime.Text, runtime.Paint)
+		return call{}, c.fail(runtime.Fatal, nil, "the request wants %q: want %q or %q", r.Want, runtime.Text, runtime.Paint)
 	}
 	images := 0
 	for _, p := range r.Context {
@@ -116,25 +141,32 @@ func (c *Client) encode(r runtime.Request) ([]byte, error) {
 		}
 	}
 	if err := c.o.Flavor.Serves(r.Want, images, r.Sampling.Width, r.Sampling.Height); err != nil {
-		return nil, c.fail(runtime.Fatal, nil, "%v", err)
+		return call{}, c.fail(runtime.Fatal, nil, "%v", err)
 	}
 	var body any
 	var err error
-	if c.o.Flavor == Omni {
+	switch c.o.Flavor {
+	case Images:
+		return c.images(r)
+	case Omni:
 		body, err = c.omni(r)
-	} else {
+	default:
 		body, err = c.openAI(r)
 	}
 	if err != nil {
-		return nil, err
+		return call{}, err
 	}
+	return c.postJSON("chat/completions", body)
+}
+
+func (c *Client) postJSON(path string, body any) (call, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(body); err != nil { // a number that JSON has no word for
-		return nil, c.fail(runtime.Fatal, err, "the request cannot be written as JSON")
+		return call{}, c.fail(runtime.Fatal, err, "the request cannot be written as JSON")
 	}
-	return b.Bytes(), nil
+	return call{http.MethodPost, path, "application/json", b.Bytes()}, nil
 }
 
 func (c *Client) envelope(content []part, seed uint64) chatRequest {
@@ -181,6 +213,9 @@ func (c *Client) omni(r runtime.Request) (omniRequest, error) {
 	body := omniRequest{chatRequest: c.envelope(content, s.Seed), Modalities: []string{string(r.Want)}}
 	if r.Want == runtime.Text {
 		body.writing = &writing{MaxThinkTokens: s.MaxTokens, DoSample: s.Temperature > 0, TextTemperature: s.Temperature}
+		if c.o.Stages == 2 {
+			body.thinker = &thinker{s.MaxTokens, s.Temperature}
+		}
 		return body, nil
 	}
 	negative, err := c.segments(r.Negative)
@@ -190,6 +225,11 @@ func (c *Client) omni(r runtime.Request) (omniRequest, error) {
 	body.painting = &painting{
 		Width: s.Width, Height: s.Height, NumInferenceSteps: s.Steps, NegativePrompt: negative,
 		CFGTextScale: s.CFGText, CFGImgScale: s.CFGImage, CFGInterval: s.CFGInterval, CFGRenormType: s.CFGRenorm, TimestepShift: s.Shift,
+	}
+	if c.o.Stages == 2 {
+		// The top-level seed reaches the thinker alone. It reads the context and
+		// writes nothing, as in examples/offline_inference/bagel/end2end.py.
+		body.StageParams = []stageParams{{MaxTokens: 1, Seed: s.Seed}, {Seed: s.Seed}}
 	}
 	return body, nil
 }
@@ -210,12 +250,20 @@ func (c *Client) segments(context []runtime.Part) (string, error) {
 	return strings.Join(texts, segmentBreak), nil
 }
 
-// imagePart is an image as a data URI. Its header is read and its pixels are
-// not: whoever put it into the context has decoded it.
+// imagePart is an image as a data URI.
 func (c *Client) imagePart(i int, img *runtime.Image) (part, error) {
-	if _, err := images.Probe(img.Bytes); err != nil {
-		return part{}, c.fail(runtime.Refused, err, "part %d of the context is no image", i+1)
+	if err := c.probe(i, img); err != nil {
+		return part{}, err
 	}
 	uri := "data:" + http.DetectContentType(img.Bytes) + ";base64," + base64.StdEncoding.EncodeToString(img.Bytes)
 	return part{Type: "image_url", Image: &imageURL{URL: uri}}, nil
+}
+
+// probe reads an image's header, not its pixels: whoever put the image into the
+// context has decoded it.
+func (c *Client) probe(i int, img *runtime.Image) error {
+	if _, err := images.Probe(img.Bytes); err != nil {
+		return c.fail(runtime.Refused, err, "part %d of the context is no image", i+1)
+	}
+	return nil
 }
