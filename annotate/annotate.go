@@ -40,6 +40,9 @@ type Options struct {
 	Pause    time.Duration
 	// Models binds each role that the steps need to a model.
 	Models map[modes.Role]runtime.Model
+	// Prices are of the models, and Budget bounds the calls that this run makes.
+	Prices manifests.Prices
+	Budget manifests.Budget
 }
 
 // Validate reports what is missing.
@@ -61,6 +64,12 @@ func (o Options) Validate() error {
 	if o.Workers < 1 || o.Attempts < 1 {
 		return fmt.Errorf("workers is %d and attempts is %d: want at least 1", o.Workers, o.Attempts)
 	}
+	if err := o.Prices.Validate(); err != nil {
+		return err
+	}
+	if err := o.Budget.Validate(o.Prices); err != nil {
+		return fmt.Errorf("budget: %w", err)
+	}
 	return nil
 }
 
@@ -71,6 +80,7 @@ type Annotator struct {
 	images *images.Store
 	ledger *manifests.Ledger
 	tally  *Tally
+	spent  *manifests.Spending
 }
 
 // New returns an annotator over the given stores, which the caller closes.
@@ -78,15 +88,24 @@ func New(o Options, images *images.Store, ledger *manifests.Ledger) (*Annotator,
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("annotate: %w", err)
 	}
-	return &Annotator{o: o, steps: modes.StepsFor(o.Strategy, o.Modes, o.PaintReferences), images: images, ledger: ledger, tally: newTally()}, nil
+	return &Annotator{
+		o: o, steps: modes.StepsFor(o.Strategy, o.Modes, o.PaintReferences), images: images, ledger: ledger,
+		tally: newTally(), spent: manifests.NewSpending(o.Budget, o.Prices),
+	}, nil
 }
 
 // Tally counts the calls made and reused so far.
 func (a *Annotator) Tally() *Tally { return a.tally }
 
+// Used says what the calls made so far used and cost.
+func (a *Annotator) Used() manifests.Usage { return a.spent.Used() }
+
 // Run fills a trajectory for each pair, in order. A pair whose calls give no
 // usable answer stays in the sequence with its failures; only a broken store,
-// a fatal model error or a cancelled context ends it.
+// a fatal model error, a cancelled context or a budget that is used up ends it.
+// The last is an error that wraps [manifests.ErrBudget]; the calls that were
+// under way have then ended and are recorded, and another run goes on from
+// there. An Annotator's runs share one budget.
 func (a *Annotator) Run(ctx context.Context, pairs iter.Seq2[irgdata.Item[irgdata.Pair], error]) iter.Seq2[irgdata.Item[irgdata.Trajectory], error] {
 	return flow.Map(ctx, pairs, flow.Options{Workers: a.o.Workers, Window: a.o.Window}, func(ctx context.Context, p irgdata.Item[irgdata.Pair]) (irgdata.Item[irgdata.Trajectory], error) {
 		if p.Reject != nil {
@@ -139,6 +158,11 @@ func (a *Annotator) call(ctx context.Context, step modes.Step, t irgdata.Traject
 		}
 		return c, err
 	}
+	if err := a.spent.Begin(ctx); err != nil {
+		return manifests.Call{}, err
+	}
+	var recorded *manifests.Call
+	defer func() { a.spent.End(recorded) }()
 	request := runtime.Request{Want: step.Want(), Sampling: sampling}
 	if request.Context, err = a.context(ctx, step.Context, t); err != nil {
 		return manifests.Call{}, err
@@ -152,6 +176,7 @@ func (a *Annotator) call(ctx context.Context, step modes.Step, t irgdata.Traject
 	switch {
 	case errors.As(err, &failure) && failure.Answered():
 		c.Rule, c.Reason = string(failure.Kind), failure.Reason
+		c.Seconds, c.TokensIn, c.TokensOut = failure.Elapsed.Seconds(), failure.TokensIn, failure.TokensOut
 	case errors.As(err, &failure) && failure.Kind != runtime.Fatal:
 		// Not recorded: no answer was given, so the next run asks again.
 		c.Rule, c.Reason = string(failure.Kind), failure.Reason
@@ -177,6 +202,7 @@ func (a *Annotator) call(ctx context.Context, step modes.Step, t irgdata.Traject
 	if c, err = a.ledger.Record(ctx, c); err != nil {
 		return manifests.Call{}, err
 	}
+	recorded = &c
 	a.tally.add(step, model, made)
 	return c, nil
 }
