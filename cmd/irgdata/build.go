@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/irgdata/irgdata/annotate"
@@ -70,9 +71,21 @@ func build(ctx context.Context, cmd *cobra.Command, c Config) (err error) {
 	}()
 	progress := newProgress(cmd.ErrOrStderr())
 	defer progress.end()
+	defer context.AfterFunc(ctx, func() {
+		if len(d.pools) > 0 {
+			progress.end()
+			d.log.Warn("model calls under way are waited for, since they are paid for: interrupt again to stop at once")
+		}
+	})()
 	start := time.Now()
 
 	r, err := d.run(ctx, progress)
+	if errors.Is(err, manifests.ErrBudget) {
+		progress.end()
+		u := d.annotator.Used()
+		return &exitError{exitTryAgain, fmt.Errorf("%w. It made %s (%s GPU hours, cost %s); they are kept, and the same command goes on from here",
+			err, plural(int64(u.Calls), "call"), humanize.Ftoa(round(u.GPUSeconds/3600)), humanize.Ftoa(round(u.Cost)))}
+	}
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/irgdata/irgdata/internal/config"
 	"github.com/irgdata/irgdata/internal/fetch"
 	"github.com/irgdata/irgdata/modes"
+	"github.com/irgdata/irgdata/runtime"
 	"github.com/irgdata/irgdata/runtime/chat"
 	"github.com/irgdata/irgdata/runtime/scenes"
 )
@@ -39,6 +41,7 @@ type Config struct {
 	Prompts    map[string]string `yaml:"prompts"`
 	Ingest     Ingest            `yaml:"ingest"`
 	Calls      Calls             `yaml:"calls"`
+	Budget     Budget            `yaml:"budget"`
 	Filter     filter.Thresholds `yaml:"filter"`
 	Shards     Shards            `yaml:"shards"`
 	Export     Export            `yaml:"export"`
@@ -92,11 +95,78 @@ type ImageSize struct {
 type Model struct {
 	Kind     string          `yaml:"kind"`
 	URL      string          `yaml:"url,omitempty"`
+	URLs     []string        `yaml:"urls,omitempty"`
+	Serve    Serve           `yaml:"serve,omitempty"`
 	Model    string          `yaml:"model,omitempty"`
 	Revision string          `yaml:"revision,omitempty"`
 	KeyEnv   string          `yaml:"key_env,omitempty"`
 	Timeout  config.Duration `yaml:"timeout,omitempty"`
 	Parallel int             `yaml:"parallel,omitempty"`
+	Stages   int             `yaml:"stages,omitempty"`
+
+	Tokenizer string  `yaml:"tokenizer,omitempty"`
+	GPUs      float64 `yaml:"gpus,omitempty"`
+	Price     Price   `yaml:"price,omitempty"`
+}
+
+// Price is what the calls of a model cost, in the user's currency.
+type Price struct {
+	PerCall       float64 `yaml:"per_call,omitempty"`
+	PerMillionIn  float64 `yaml:"per_million_in,omitempty"`
+	PerMillionOut float64 `yaml:"per_million_out,omitempty"`
+	PerGPUHour    float64 `yaml:"per_gpu_hour,omitempty"`
+}
+
+// Budget bounds what the new calls of one run may use; 0 means no bound.
+type Budget struct {
+	MaxCalls    int     `yaml:"max_calls"`
+	MaxGPUHours float64 `yaml:"max_gpu_hours"`
+	MaxCost     float64 `yaml:"max_cost"`
+}
+
+// addresses are those of the model's servers, unless we start them.
+func (m Model) addresses() []string {
+	if m.URL != "" {
+		return append([]string{m.URL}, m.URLs...)
+	}
+	return m.URLs
+}
+
+// Serve says how the model's servers are started on this machine.
+type Serve struct {
+	Command      []string        `yaml:"command,omitempty"`
+	GPUs         []GPU           `yaml:"gpus,omitempty"`
+	Env          []string        `yaml:"env,omitempty"`
+	Ready        string          `yaml:"ready,omitempty"`
+	Base         string          `yaml:"base,omitempty"`
+	ReadyTimeout config.Duration `yaml:"ready_timeout,omitempty"`
+	StopTimeout  config.Duration `yaml:"stop_timeout,omitempty"`
+}
+
+// base is the path below which the server has its API.
+func (s Serve) base() string {
+	if s.Base == "" {
+		return "/v1"
+	}
+	return strings.TrimSuffix(s.Base, "/")
+}
+
+// gpusPerServer is the number of GPUs that the first server uses; all use as
+// many.
+func (s Serve) gpusPerServer() float64 {
+	if len(s.GPUs) == 0 {
+		return 1
+	}
+	return float64(1 + strings.Count(string(s.GPUs[0]), ","))
+}
+
+// GPU is the index of a GPU, or several for one server, such as "0,1".
+type GPU string
+
+// UnmarshalText takes a number as well as a text.
+func (g *GPU) UnmarshalText(text []byte) error {
+	*g = GPU(text)
+	return nil
 }
 
 // The kinds of model.
@@ -104,6 +174,7 @@ const (
 	kindScenes = "scenes"
 	kindOpenAI = string(chat.OpenAI)
 	kindOmni   = string(chat.Omni)
+	kindImages = string(chat.Images)
 )
 
 // Ingest says how items are loaded and what makes a pair of one.
@@ -155,6 +226,7 @@ type Calls struct {
 	Window   int             `yaml:"window"`
 	Attempts int             `yaml:"attempts"`
 	Pause    config.Duration `yaml:"pause"`
+	Patience config.Duration `yaml:"patience"`
 	Share    config.Duration `yaml:"share"`
 }
 
@@ -188,8 +260,8 @@ func newConfig() Config {
 			Download:   Download{PerHost: 4, Attempts: 3, Timeout: config.Duration(30 * time.Second), MaxBytes: 64 << 20, MaxRedirects: 5, UserAgent: fetch.DefaultUserAgent},
 		},
 		Calls: Calls{
-			Workers: 8, Window: 64, Attempts: 5,
-			Pause: config.Duration(time.Second), Share: config.Duration(30 * time.Second),
+			Window: 64, Attempts: 5,
+			Pause: config.Duration(time.Second), Patience: config.Duration(15 * time.Minute), Share: config.Duration(30 * time.Second),
 		},
 		Filter:     filter.DefaultThresholds(),
 		Shards:     Shards{Size: 500e6, RowGroup: 32 << 20, RowGroupRows: 100},
@@ -328,10 +400,10 @@ func (c Config) validate() error {
 		{"ingest.download.timeout", int64(c.Ingest.Download.Timeout), int64(24 * time.Hour)},
 		{"ingest.download.max_bytes", c.Ingest.Download.MaxBytes.Int64(), 4 << 30},
 		{"ingest.download.max_redirects", int64(c.Ingest.Download.MaxRedirects), 100},
-		{"calls.workers", int64(c.Calls.Workers), 4096},
 		{"calls.window", int64(c.Calls.Window), 1 << 20},
 		{"calls.attempts", int64(c.Calls.Attempts), 100},
 		{"calls.pause", int64(c.Calls.Pause), int64(time.Hour)},
+		{"calls.patience", int64(c.Calls.Patience), int64(7 * 24 * time.Hour)},
 		{"calls.share", int64(c.Calls.Share), int64(24 * time.Hour)},
 		{"shards.size", c.Shards.Size.Int64(), 1 << 40},
 		{"shards.row_group", c.Shards.RowGroup.Int64(), 1 << 30},
@@ -357,6 +429,14 @@ func (c Config) validate() error {
 	}
 	if !(c.MaxRejects >= 0 && c.MaxRejects <= 1) {
 		return wrong("max_rejects", "is %v: want a part of all items between 0 and 1", c.MaxRejects)
+	}
+	if prices, err := c.prices(); err != nil {
+		return wrong("models", "%v", err)
+	} else if err := c.budget().Validate(prices); err != nil {
+		return wrong("budget", "%v", err)
+	}
+	if c.Calls.Workers < 0 || c.Calls.Workers > 4096 {
+		return wrong("calls.workers", "is %d: want 0 (as many as keep the models busy) to 4096", c.Calls.Workers)
 	}
 	if c.Workers < 0 || c.Workers > 1024 {
 		return wrong("workers", "is %d: want 0 (as many as there are processors) to 1024", c.Workers)
@@ -403,7 +483,7 @@ func (c Config) validateSources(wrong func(path, format string, args ...any) err
 // showNumber writes the value of a key as a user would.
 func showNumber(path string, n int64) string {
 	switch path {
-	case "calls.pause", "calls.share", "ingest.download.timeout":
+	case "calls.pause", "calls.patience", "calls.share", "ingest.download.timeout":
 		return time.Duration(n).String()
 	case "shards.size", "shards.row_group", "ingest.decode_memory", "ingest.download.max_bytes":
 		return config.Size(n).String()
@@ -416,17 +496,17 @@ func (c Config) validateModels(wrong func(path, format string, args ...any) erro
 		m, path := c.Models[name], "models."+name
 		switch m.Kind {
 		case kindScenes:
-			if m != (Model{Kind: kindScenes}) {
+			if !reflect.DeepEqual(m, Model{Kind: kindScenes}) {
 				return wrong(path, "the model in the box has no other settings than its kind")
 			}
-		case kindOpenAI, kindOmni:
-			if err := c.chatOptions(name).Validate(); err != nil {
+		case kindOpenAI, kindOmni, kindImages:
+			if err := c.validateServers(name); err != nil {
 				return wrong(path, "%v", err)
 			}
 		case "":
-			return wrong(path+".kind", "is missing: want %s, %s or %s", kindScenes, kindOpenAI, kindOmni)
+			return wrong(path+".kind", "is missing: want %s, %s, %s or %s", kindScenes, kindOpenAI, kindOmni, kindImages)
 		default:
-			return wrong(path+".kind", "is %q: want %s (the model in the box), %s (a VLM behind an OpenAI-compatible server) or %s (BAGEL or IRG on vLLM-Omni)", m.Kind, kindScenes, kindOpenAI, kindOmni)
+			return wrong(path+".kind", "is %q: want %s (the model in the box), %s (a VLM behind an OpenAI-compatible server), %s (BAGEL or IRG on vLLM-Omni) or %s (a painter behind OpenAI's images API)", m.Kind, kindScenes, kindOpenAI, kindOmni, kindImages)
 		}
 	}
 	for _, role := range slices.Sorted(maps.Keys(c.Roles)) {
@@ -456,7 +536,74 @@ func (c Config) validateModels(wrong func(path, format string, args ...any) erro
 	return nil
 }
 
-// chatOptions are the options of a model that a server runs. Its identity is
+// validateServers reports the first mistake in where a model is served.
+func (c Config) validateServers(name string) error {
+	m := c.Models[name]
+	addresses := m.addresses()
+	switch started := len(m.Serve.Command) > 0; {
+	case started && len(addresses) > 0:
+		return errors.New("want either `serve`, which starts servers, or the `url` of one that runs")
+	case m.URL != "" && len(m.URLs) > 0:
+		return errors.New("want either `url` or `urls`")
+	case !started && !reflect.DeepEqual(m.Serve, Serve{}):
+		return errors.New("`serve.command` is missing: want the program that serves the model and its arguments")
+	case started:
+		if err := c.serverOptions(name, nil).Validate(); err != nil {
+			return fmt.Errorf("serve: %w", err)
+		}
+		if c.Calls.Patience <= m.Serve.ReadyTimeout {
+			return fmt.Errorf("`serve.ready_timeout` is %v: want it shorter than `calls.patience`, which is %v", time.Duration(m.Serve.ReadyTimeout), time.Duration(c.Calls.Patience))
+		}
+		addresses = []string{"http://127.0.0.1:1" + m.Serve.base()}
+	case len(addresses) == 0:
+		addresses = []string{""} // which chat.Options explain
+	}
+	for i, address := range addresses {
+		o := c.chatOptions(name)
+		o.URL = address
+		if err := o.Validate(); err != nil {
+			return err
+		}
+		if slices.Contains(addresses[:i], address) {
+			return fmt.Errorf("the address %s is listed twice", address)
+		}
+	}
+	return nil
+}
+
+// parallel is the number of requests that a server of the model gets at once.
+func (c Config) parallel(name string) int {
+	switch m := c.Models[name]; {
+	case m.Parallel != 0:
+		return m.Parallel
+	case m.Kind == kindOmni:
+		return 1
+	}
+	return 8
+}
+
+// callWorkers is the number of pairs under way at one time: where it is not
+// set, twice what the servers take at once, so that none waits for a pair's
+// other work.
+func (c Config) callWorkers() int {
+	if c.Calls.Workers > 0 {
+		return c.Calls.Workers
+	}
+	places := 0
+	for name, m := range c.Models {
+		places += max(len(m.addresses()), len(m.Serve.GPUs), 1) * c.parallel(name)
+	}
+	return min(max(8, 2*places), 4096)
+}
+
+// identity is that of the named model in the ledger.
+func (c Config) identity(name string) runtime.Identity {
+	o := c.chatOptions(name)
+	return runtime.Identity{Name: o.Name, Revision: o.Revision}
+}
+
+// chatOptions are the options of a model that a server runs, but for its
+// address. Its identity is
 // the name that the server gives it: what the configuration calls it does not
 // matter.
 func (c Config) chatOptions(name string) chat.Options {
@@ -465,8 +612,8 @@ func (c Config) chatOptions(name string) chat.Options {
 		m.Model = name
 	}
 	return chat.Options{
-		Name: m.Model, Revision: m.Revision, URL: m.URL, Model: m.Model, Flavor: chat.Flavor(m.Kind),
-		KeyEnv: m.KeyEnv, Timeout: time.Duration(m.Timeout), Parallel: m.Parallel,
+		Name: m.Model, Revision: m.Revision, Model: m.Model, Flavor: chat.Flavor(m.Kind),
+		Stages: m.Stages, KeyEnv: m.KeyEnv, Timeout: time.Duration(m.Timeout), Parallel: c.parallel(name),
 	}
 }
 

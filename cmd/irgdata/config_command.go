@@ -98,6 +98,11 @@ func checkConfig(cmd *cobra.Command, file string) error {
 		if env := c.Models[name].KeyEnv; env != "" && os.Getenv(env) == "" {
 			fmt.Fprintf(cmd.OutOrStdout(), "The environment variable %s is not set here: model %s needs it.\n", env, name)
 		}
+		if len(c.Models[name].Serve.Command) > 0 {
+			if err := c.serverOptions(name, nil).Installed(); err != nil {
+				fmt.Fprintf(cmd.OutOrStdout(), "Model %s cannot be served here: %v.\n", name, err)
+			}
+		}
 	}
 	return nil
 }

@@ -121,8 +121,8 @@ func TestKilledBuilds(t *testing.T) {
 	}
 }
 
-// TestInterruptedBuild: Ctrl-C ends a build in order, with code 130 and a word
-// on how to go on.
+// TestInterruptedBuild: Ctrl-C ends a build in order, with the calls under way
+// recorded, with code 130 and a word on how to go on.
 func TestInterruptedBuild(t *testing.T) {
 	pairs := filepath.Join(t.TempDir(), "pairs")
 	if err := scenes.WriteSamples(pairs, 20, 3); err != nil {
@@ -151,10 +151,15 @@ func TestInterruptedBuild(t *testing.T) {
 		t.Fatalf("it ended before its 15th call: %v\n%s", err, out.String())
 	}
 	err := <-ended
-	if cmd.ProcessState.ExitCode() != exitInterrupted || !strings.Contains(out.String(), "goes on from here") {
+	if cmd.ProcessState.ExitCode() != exitInterrupted || !strings.Contains(out.String(), "goes on from here") || !strings.Contains(out.String(), "waited for") {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	finished := ledgerAnswers(t, dir)
+	for answer := range models.asked() {
+		if !finished[answer] {
+			t.Errorf("a call under way was broken off: %.100s", answer)
+		}
+	}
 	models.forget()
 	if out, err := command(t.Context(), dir, "build").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/irgdata/irgdata/runtime/servers"
 )
 
 // Exit codes.
@@ -40,6 +42,8 @@ func usage(err error) error { return &exitError{exitUsage, err} }
 func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, args...)) }
 
 func main() {
+	// This very program watches over the model servers that it starts.
+	servers.SuperviseIfAsked()
 	// net/http tells the standard log what it thinks of servers; what matters
 	// of it is in the rejects.
 	log.SetOutput(io.Discard)
@@ -109,8 +113,8 @@ filters them, and publishes snapshots and the trainer's Parquet.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v: see `%s --help`", err, cmd.CommandPath())
 	})
-	root.AddCommand(buildCommand(), ingestCommand(), planCommand(), statsCommand(), verifyCommand(), exportCommand(),
-		modesCommand(), samplesCommand(), configCommand(), versionCommand())
+	root.AddCommand(buildCommand(), ingestCommand(), planCommand(), doctorCommand(), statsCommand(), verifyCommand(), exportCommand(),
+		serveCommand(), modesCommand(), samplesCommand(), configCommand(), versionCommand())
 	return root
 }
 

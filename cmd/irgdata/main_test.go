@@ -5,11 +5,14 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/irgdata/irgdata/runtime/servers"
 )
 
 // TestMain lets the test binary be the irgdata command, for scripts and for
 // processes that are killed or measured.
 func TestMain(m *testing.M) {
+	servers.SuperviseIfAsked()
 	if root := os.Getenv(measureIn); root != "" {
 		os.Exit(measure(root))
 	}

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/irgdata/irgdata"
@@ -26,8 +25,7 @@ import (
 	"github.com/irgdata/irgdata/manifests"
 	"github.com/irgdata/irgdata/modes"
 	"github.com/irgdata/irgdata/runtime"
-	"github.com/irgdata/irgdata/runtime/chat"
-	"github.com/irgdata/irgdata/runtime/scenes"
+	"github.com/irgdata/irgdata/runtime/pool"
 )
 
 // dataset is an opened configuration: the stores, the ledger and the stages'
@@ -47,6 +45,7 @@ type dataset struct {
 	modes     []modes.Mode
 	rules     []filter.Rule
 	annotator *annotate.Annotator
+	pools     []*pool.Pool // of models behind servers
 	closers   []func()
 	absent    bool // the store's folder is not there, and an empty one stands in
 
@@ -116,12 +115,16 @@ func (d *dataset) openParts(ctx context.Context, a access) error {
 	if err != nil {
 		return err
 	}
+	prices, err := d.config.prices()
+	if err != nil {
+		return usage(err)
+	}
 	d.annotator, err = annotate.New(annotate.Options{
 		Strategy: d.config.Strategy, Modes: d.modes, Prompts: d.prompts, Seed: d.config.Seed,
 		Width: d.config.Image.Width, Height: d.config.Image.Height, PaintReferences: d.config.paintsReferences(),
-		Workers: d.config.Calls.Workers, Window: d.config.Calls.Window,
+		Workers: d.config.callWorkers(), Window: d.config.Calls.Window,
 		Attempts: d.config.Calls.Attempts, Pause: time.Duration(d.config.Calls.Pause),
-		Models: models,
+		Models: models, Prices: prices, Budget: d.config.budget(),
 	}, d.images, d.ledger)
 	return err
 }
@@ -260,63 +263,6 @@ func (d *dataset) lockLedger(path string, a access) error {
 	}
 	d.closers = append(d.closers, unlock)
 	return nil
-}
-
-// models opens the models that the wanted steps need, each once.
-func (d *dataset) models(ctx context.Context) (map[modes.Role]runtime.Model, error) {
-	byName := map[string]runtime.Model{}
-	byRole := map[modes.Role]runtime.Model{}
-	for _, step := range modes.StepsFor(d.config.Strategy, d.modes, d.config.paintsReferences()) {
-		name := d.config.Roles[string(step.Role)]
-		if byName[name] == nil {
-			model, err := d.openModel(ctx, name)
-			if err != nil {
-				return nil, err
-			}
-			byName[name] = model
-		}
-		byRole[step.Role] = byName[name]
-	}
-	return byRole, nil
-}
-
-func (d *dataset) configuredModel(_ context.Context, name string) (runtime.Model, error) {
-	if d.config.Models[name].Kind == kindScenes {
-		return scenes.New(), nil
-	}
-	client, err := chat.New(d.config.chatOptions(name))
-	if err != nil {
-		return nil, usage(err)
-	}
-	d.closers = append(d.closers, client.Close)
-	return &checked{Client: client}, nil
-}
-
-// checked asks the server for its model before the first call, so that a wrong
-// address, key or name shows there. What needs no call needs no server.
-type checked struct {
-	*chat.Client
-	mu    sync.Mutex
-	sound bool
-}
-
-// Generate implements [runtime.Model].
-func (m *checked) Generate(ctx context.Context, r runtime.Request) (runtime.Answer, error) {
-	if err := m.check(ctx); err != nil {
-		return runtime.Answer{}, err
-	}
-	return m.Client.Generate(ctx, r)
-}
-
-func (m *checked) check(ctx context.Context) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.sound {
-		return nil
-	}
-	err := m.Client.Check(ctx)
-	m.sound = err == nil
-	return err
 }
 
 // prompts are the embedded templates with those of the configuration over

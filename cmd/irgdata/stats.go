@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
@@ -19,16 +21,8 @@ import (
 type stats struct {
 	Snapshot manifests.Snapshot   `json:"snapshot"`
 	Costs    []manifests.StepCost `json:"costs"`
-	Modes    []modeCost           `json:"mode_costs"`
+	Account  manifests.Account    `json:"account"`
 	examples *examples            // of the rejects
-}
-
-// modeCost is what the calls cost that a mode's rows rest on. Modes share
-// calls, so the costs of all modes do not add up to that of the dataset.
-type modeCost struct {
-	Mode    string  `json:"mode"`
-	Calls   int     `json:"calls"`
-	Seconds float64 `json:"seconds"`
 }
 
 func statsCommand() *cobra.Command {
@@ -99,18 +93,19 @@ func (d *dataset) stats(ctx context.Context, number int) (s stats, err error) {
 	if err != nil {
 		return s, err
 	}
-	for _, m := range wanted {
-		cost := modeCost{Mode: m.Name}
-		for _, step := range modes.StepsFor(s.Snapshot.Settings.Strategy, []modes.Mode{m}, true) {
-			for _, c := range s.Costs {
-				if c.Step == step.ID() {
-					cost.Calls += c.Calls
-					cost.Seconds += c.Seconds
-				}
-			}
-		}
-		s.Modes = append(s.Modes, cost)
+	prices, err := d.config.prices()
+	if err != nil {
+		return s, usage(err)
 	}
+	var needed []manifests.ModeSteps
+	for _, m := range wanted {
+		n := manifests.ModeSteps{Mode: m.Name}
+		for _, step := range modes.StepsFor(s.Snapshot.Settings.Strategy, []modes.Mode{m}, true) {
+			n.Steps = append(n.Steps, step.ID())
+		}
+		needed = append(needed, n)
+	}
+	s.Account = manifests.NewAccount(s.Costs, prices, needed)
 	return s, nil
 }
 
@@ -123,19 +118,37 @@ func (s stats) print(w io.Writer) {
 	reasonTable(w, c, s.examples.byReason)
 
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "  calls in the ledger\tmodel\tcalls\tfailed\tattempts\tmodel time\ttokens in\tout\n")
-	for _, cost := range s.Costs {
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cost.Step, cost.Model, humanize.Comma(int64(cost.Calls)), dash(int64(cost.Failed)),
-			humanize.Comma(int64(cost.Attempts)), duration(cost.Seconds), dash(int64(cost.TokensIn)), dash(int64(cost.TokensOut)))
+	fmt.Fprintf(t, "  calls in the ledger\tmodel\tcalls\tfailed\tmodel time\ttokens in\tout\tGPU hours\tcost\n")
+	for _, u := range s.Account.Steps {
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", u.Step, u.Model, usageColumns(u.Usage))
 	}
+	fmt.Fprintf(t, "  all\t\t%s\n", usageColumns(s.Account.Total))
 	t.Flush()
 	fmt.Fprintln(w)
 
 	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "  calls that a mode rests on\tcalls\tmodel time\n")
-	for _, m := range s.Modes {
-		fmt.Fprintf(t, "  %s\t%s\t%s\n", m.Mode, humanize.Comma(int64(m.Calls)), duration(m.Seconds))
+	fmt.Fprintf(t, "  calls that a mode rests on\tcalls\tfailed\tmodel time\ttokens in\tout\tGPU hours\tcost\n")
+	for _, m := range s.Account.Modes {
+		fmt.Fprintf(t, "  %s\t%s\n", m.Mode, usageColumns(m.Usage))
 	}
 	t.Flush()
 	fmt.Fprintln(w, "\n  Modes share calls. The ledger holds the calls of all snapshots of this store.")
+}
+
+func usageColumns(u manifests.Usage) string {
+	return strings.Join([]string{
+		humanize.Comma(int64(u.Calls)), dash(int64(u.Failed)), duration(u.Seconds), dash(int64(u.TokensIn)), dash(int64(u.TokensOut)),
+		dashed(round(u.GPUSeconds / 3600)), dashed(round(u.Cost)),
+	}, "\t")
+}
+
+// round keeps two digits after the point.
+func round(x float64) float64 { return math.Round(100*x) / 100 }
+
+// dashed writes a number, and nothing as a dash.
+func dashed(x float64) string {
+	if x == 0 {
+		return "–"
+	}
+	return humanize.CommafWithDigits(x, 2)
 }

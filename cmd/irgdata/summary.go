@@ -13,6 +13,7 @@ import (
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/manifests"
+	"github.com/irgdata/irgdata/runtime/pool"
 )
 
 // summarize tells a person what a build did and what can be done next.
@@ -28,6 +29,7 @@ func summarize(w io.Writer, d *dataset, r result) {
 	reasonTable(w, c, r.examples.byReason)
 	exampleLines(w, r.examples)
 	callLine(w, r)
+	endpointLines(w, d.pools)
 
 	var size, shards int64
 	for _, s := range r.snapshot.Shards {
@@ -39,6 +41,27 @@ func summarize(w io.Writer, d *dataset, r result) {
 	}
 	exportLine(w, d, r.exported)
 	next(w, d, r)
+}
+
+// endpointLines tell how the calls went round, where there are several servers
+// or one that failed.
+func endpointLines(w io.Writer, pools []*pool.Pool) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, p := range pools {
+		stats := p.Stats()
+		for _, s := range stats {
+			if len(stats) == 1 && s.Failures == 0 || s.Calls+s.Failures == 0 {
+				continue
+			}
+			note := ""
+			if s.State != pool.Up {
+				note = fmt.Sprintf("%s: %v", s.State, s.Error)
+			}
+			fmt.Fprintf(t, "  server\t%s\t%s\tfailed %s\tbusy %s\tidle %s\t%s\n", s.Name, plural(int64(s.Calls), "call"), humanize.Comma(int64(s.Failures)),
+				duration(s.Busy.Seconds()), duration(s.Idle.Seconds()), shorten(note, 100))
+		}
+	}
+	t.Flush()
 }
 
 func itemLine(w io.Writer, c manifests.Counts, s manifests.Settings) {
