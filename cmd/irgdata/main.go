@@ -113,12 +113,12 @@ filters them, and publishes snapshots and the trainer's Parquet.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v: see `%s --help`", err, cmd.CommandPath())
 	})
-	root.AddCommand(buildCommand(), ingestCommand(), planCommand(), doctorCommand(), statsCommand(), verifyCommand(), exportCommand(),
+	root.AddCommand(buildCommand(), ingestCommand(), planCommand(), doctorCommand(), statsCommand(), rejectsCommand(), whyCommand(), verifyCommand(), exportCommand(),
 		serveCommand(), modesCommand(), samplesCommand(), configCommand(), versionCommand())
 	return root
 }
 
-// noArgs and exactArgs are cobra's, as mistakes of the user.
+// noArgs is cobra's, as a mistake of the user.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usagef("%s takes no arguments, got %q: see `%s --help`", cmd.CommandPath(), args, cmd.CommandPath())

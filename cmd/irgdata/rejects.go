@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/irgdata/irgdata/export"
+	"github.com/irgdata/irgdata/manifests"
+)
+
+// rejectFilter says which rejects are shown. Empty fields take all.
+type rejectFilter struct {
+	stage, rule, mode, source string
+	show                      int
+}
+
+func rejectsCommand() *cobra.Command {
+	var f flags
+	var number int
+	var want rejectFilter
+	cmd := &cobra.Command{
+		Use:   "rejects",
+		Short: "Show what a snapshot left out, and why",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			c, err := f.load(cmd)
+			if err != nil {
+				return err
+			}
+			if want.show < 1 {
+				return usagef("--show %d: want a number of rejects, at least 1", want.show)
+			}
+			ctx := cmd.Context()
+			d, err := openDataset(ctx, c, store, newLog(cmd.ErrOrStderr()))
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, d.close(ctx)) }()
+			s, err := d.snapshot(ctx, number)
+			if err != nil {
+				return err
+			}
+			return d.rejects(ctx, cmd.OutOrStdout(), s, want)
+		},
+	}
+	f.addStore(cmd)
+	cmd.Flags().IntVar(&number, "snapshot", 0, "number of the snapshot (default: the newest)")
+	cmd.Flags().StringVar(&want.rule, "rule", "", "those of this rule, such as similar_image")
+	cmd.Flags().StringVar(&want.stage, "stage", "", "those of this stage: ingest, annotate or filter")
+	cmd.Flags().StringVar(&want.mode, "mode", "", "the rows of this mode that kept pairs lost")
+	cmd.Flags().StringVar(&want.source, "source", "", "those of this source")
+	cmd.Flags().IntVar(&want.show, "show", 20, "at most so many")
+	return cmd
+}
+
+func (d *dataset) rejects(ctx context.Context, w io.Writer, s manifests.Snapshot, want rejectFilter) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "pair\tsource\tkey\tstage\trule\treason\n")
+	n, shown := int64(0), 0
+	for r, err := range export.Rejects(ctx, d.store, s, d.config.path(d.config.Work)) {
+		if err != nil {
+			return err
+		}
+		if want.stage != "" && r.Stage != want.stage || want.rule != "" && r.Rule != want.rule ||
+			want.source != "" && r.Pair.Source != want.source || r.Mode != want.mode {
+			continue
+		}
+		if n++; shown == want.show {
+			continue
+		}
+		shown++
+		id := "–"
+		if !r.Pair.ID.IsZero() {
+			id = r.Pair.ID.Short()
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", id, r.Pair.Source, shorten(r.Pair.Key, 60), r.Stage, r.Rule, shorten(r.Reason, 160))
+	}
+	t.Flush()
+	fmt.Fprintf(w, "\n%d of %s. `irgdata why` tells the story of one, by its pair or key.\n", shown, plural(n, "reject"))
+	return nil
+}
