@@ -21,6 +21,7 @@ import (
 	"github.com/irgdata/irgdata/runtime"
 	"github.com/irgdata/irgdata/runtime/chat"
 	"github.com/irgdata/irgdata/runtime/scenes"
+	"github.com/irgdata/irgdata/runtime/worker"
 )
 
 // defaultConfig is the configuration file that is used where none is named.
@@ -143,12 +144,15 @@ type Serve struct {
 	StopTimeout  config.Duration `yaml:"stop_timeout,omitempty"`
 }
 
-// base is the path below which the server has its API.
-func (s Serve) base() string {
-	if s.Base == "" {
-		return "/v1"
+// base is the path below which a started server has its API.
+func (m Model) base() string {
+	switch {
+	case m.Serve.Base != "":
+		return strings.TrimSuffix(m.Serve.Base, "/")
+	case m.Kind == kindWorker:
+		return ""
 	}
-	return strings.TrimSuffix(s.Base, "/")
+	return "/v1"
 }
 
 // gpusPerServer is the number of GPUs that the first server uses; all use as
@@ -175,6 +179,7 @@ const (
 	kindOpenAI = string(chat.OpenAI)
 	kindOmni   = string(chat.Omni)
 	kindImages = string(chat.Images)
+	kindWorker = "worker"
 )
 
 // Ingest says how items are loaded and what makes a pair of one.
@@ -499,14 +504,14 @@ func (c Config) validateModels(wrong func(path, format string, args ...any) erro
 			if !reflect.DeepEqual(m, Model{Kind: kindScenes}) {
 				return wrong(path, "the model in the box has no other settings than its kind")
 			}
-		case kindOpenAI, kindOmni, kindImages:
+		case kindOpenAI, kindOmni, kindImages, kindWorker:
 			if err := c.validateServers(name); err != nil {
 				return wrong(path, "%v", err)
 			}
 		case "":
-			return wrong(path+".kind", "is missing: want %s, %s, %s or %s", kindScenes, kindOpenAI, kindOmni, kindImages)
+			return wrong(path+".kind", "is missing: want %s, %s, %s, %s or %s", kindScenes, kindOpenAI, kindOmni, kindImages, kindWorker)
 		default:
-			return wrong(path+".kind", "is %q: want %s (the model in the box), %s (a VLM behind an OpenAI-compatible server), %s (BAGEL or IRG on vLLM-Omni) or %s (a painter behind OpenAI's images API)", m.Kind, kindScenes, kindOpenAI, kindOmni, kindImages)
+			return wrong(path+".kind", "is %q: want %s (the model in the box), %s (a VLM behind an OpenAI-compatible server), %s (BAGEL or IRG on vLLM-Omni), %s (a painter behind OpenAI's images API) or %s (the exact IRG worker)", m.Kind, kindScenes, kindOpenAI, kindOmni, kindImages, kindWorker)
 		}
 	}
 	for _, role := range slices.Sorted(maps.Keys(c.Roles)) {
@@ -526,8 +531,8 @@ func (c Config) validateModels(wrong func(path, format string, args ...any) erro
 		if name == "" {
 			return wrong("roles", "role %s has no model, and step %s needs one: bind it to one of %s", step.Role, step.Name, strings.Join(slices.Sorted(maps.Keys(c.Models)), ", "))
 		}
-		if c.Models[name].Kind == kindScenes {
-			continue
+		if kind := c.Models[name].Kind; kind == kindScenes || kind == kindWorker {
+			continue // they write and paint, from any context
 		}
 		if err := chat.Flavor(c.Models[name].Kind).Serves(step.Want(), step.Images(), c.Image.Width, c.Image.Height); err != nil {
 			return wrong("models."+name, "it cannot play role %s in step %s: %v", step.Role, step.Name, err)
@@ -554,14 +559,22 @@ func (c Config) validateServers(name string) error {
 		if c.Calls.Patience <= m.Serve.ReadyTimeout {
 			return fmt.Errorf("`serve.ready_timeout` is %v: want it shorter than `calls.patience`, which is %v", time.Duration(m.Serve.ReadyTimeout), time.Duration(c.Calls.Patience))
 		}
-		addresses = []string{"http://127.0.0.1:1" + m.Serve.base()}
+		addresses = []string{"http://127.0.0.1:1" + m.base()}
 	case len(addresses) == 0:
 		addresses = []string{""} // which chat.Options explain
 	}
 	for i, address := range addresses {
-		o := c.chatOptions(name)
-		o.URL = address
-		if err := o.Validate(); err != nil {
+		var err error
+		if m.Kind == kindWorker {
+			o := c.workerOptions(name)
+			o.URL = address
+			err = o.Validate()
+		} else {
+			o := c.chatOptions(name)
+			o.URL = address
+			err = o.Validate()
+		}
+		if err != nil {
 			return err
 		}
 		if slices.Contains(addresses[:i], address) {
@@ -578,6 +591,8 @@ func (c Config) parallel(name string) int {
 		return m.Parallel
 	case m.Kind == kindOmni:
 		return 1
+	case m.Kind == kindWorker:
+		return 2 // one that works, and one that waits there
 	}
 	return 8
 }
@@ -596,23 +611,28 @@ func (c Config) callWorkers() int {
 	return min(max(8, 2*places), 4096)
 }
 
-// identity is that of the named model in the ledger.
-func (c Config) identity(name string) runtime.Identity {
-	o := c.chatOptions(name)
-	return runtime.Identity{Name: o.Name, Revision: o.Revision}
+// workerOptions are the options of an exact IRG worker, but for its address.
+func (c Config) workerOptions(name string) worker.Options {
+	m, id := c.Models[name], c.identity(name)
+	return worker.Options{Name: id.Name, Revision: id.Revision, Timeout: time.Duration(m.Timeout), Parallel: c.parallel(name)}
 }
 
-// chatOptions are the options of a model that a server runs, but for its
-// address. Its identity is
-// the name that the server gives it: what the configuration calls it does not
-// matter.
-func (c Config) chatOptions(name string) chat.Options {
+// identity is that of the named model in the ledger: by the name that its
+// server gives it. What the configuration calls it does not matter.
+func (c Config) identity(name string) runtime.Identity {
 	m := c.Models[name]
 	if m.Model == "" {
 		m.Model = name
 	}
+	return runtime.Identity{Name: m.Model, Revision: m.Revision}
+}
+
+// chatOptions are the options of a model that a server runs, but for its
+// address.
+func (c Config) chatOptions(name string) chat.Options {
+	m, id := c.Models[name], c.identity(name)
 	return chat.Options{
-		Name: m.Model, Revision: m.Revision, Model: m.Model, Flavor: chat.Flavor(m.Kind),
+		Name: id.Name, Revision: id.Revision, Model: id.Name, Flavor: chat.Flavor(m.Kind),
 		Stages: m.Stages, KeyEnv: m.KeyEnv, Timeout: time.Duration(m.Timeout), Parallel: c.parallel(name),
 	}
 }

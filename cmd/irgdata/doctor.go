@@ -139,7 +139,7 @@ func (d *dataset) eachServer(ctx context.Context, name string) iter.Seq2[oneServ
 					}
 					continue
 				}
-				addresses = append(addresses, address+m.Serve.base())
+				addresses = append(addresses, address+m.base())
 			}
 		}
 		for _, address := range addresses {

@@ -22,6 +22,7 @@ import (
 	"github.com/irgdata/irgdata/runtime/pool"
 	"github.com/irgdata/irgdata/runtime/scenes"
 	"github.com/irgdata/irgdata/runtime/servers"
+	"github.com/irgdata/irgdata/runtime/worker"
 )
 
 // models opens the models that the wanted steps need, each once.
@@ -90,6 +91,11 @@ type client interface {
 
 // dial opens the named model at an address, without a word to the server.
 func (c Config) dial(name, address string) (client, error) {
+	if c.Models[name].Kind == kindWorker {
+		o := c.workerOptions(name)
+		o.URL = address
+		return worker.New(o)
+	}
 	o := c.chatOptions(name)
 	o.URL = address
 	return chat.New(o)
@@ -125,7 +131,7 @@ func (d *dataset) startedModel(name string) (runtime.Model, error) {
 		return nil, usage(err)
 	}
 	d.closers = append(d.closers, group.Stop)
-	base := d.config.Models[name].Serve.base()
+	base := d.config.Models[name].base()
 	id := d.config.identity(name)
 	var endpoints []pool.Endpoint
 	for i := range group.Len() {
@@ -142,7 +148,8 @@ func (d *dataset) startedModel(name string) (runtime.Model, error) {
 
 // endpoint is a server of the named model as the pool sees it.
 func (c Config) endpoint(name, title string, m runtime.Model) pool.Endpoint {
-	return pool.Endpoint{Name: title, Model: m, Limit: c.parallel(name), Fixed: c.Models[name].Kind == kindOmni}
+	kind := c.Models[name].Kind
+	return pool.Endpoint{Name: title, Model: m, Limit: c.parallel(name), Fixed: kind == kindOmni || kind == kindWorker}
 }
 
 func (d *dataset) pool(endpoints []pool.Endpoint) (*pool.Pool, error) {

@@ -99,14 +99,14 @@ func (c *Client) transportError(ctx context.Context, err error, what string) err
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case transportTrouble(err) == runtime.Slow:
+	case runtime.TransportTrouble(err) == runtime.Slow:
 		what = fmt.Sprintf("%s within %v", what, c.o.Timeout)
 	case errors.As(err, &certificate), errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch),
 		errors.As(err, &op) && op.Op == "remote error": // an alert
 		return c.fail(runtime.Fatal, err, "no TLS connection to %s comes about: mend `url`, or have the server's certificate trusted", c.base.Host)
 	}
 	failure := c.fail(runtime.Transient, err, "%s", what)
-	failure.Trouble = transportTrouble(err)
+	failure.Trouble = runtime.TransportTrouble(err)
 	return failure
 }
 
@@ -130,7 +130,7 @@ func (c *Client) statusError(status int, header http.Header, body []byte) error 
 	case status == http.StatusRequestTimeout || status == http.StatusTooEarly || status == http.StatusTooManyRequests,
 		status >= 500 && status != http.StatusNotImplemented:
 		failure := c.fail(runtime.Transient, nil, "%s", said)
-		failure.Trouble = statusTrouble(status)
+		failure.Trouble = runtime.StatusTrouble(status)
 		failure.RetryAfter = retryAfter(header.Get("Retry-After"), time.Now())
 		return failure
 	}

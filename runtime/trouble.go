@@ -1,37 +1,35 @@
-package chat
+package runtime
 
 import (
 	"context"
 	"errors"
 	"net"
 	"net/http"
-
-	"github.com/irgdata/irgdata/runtime"
 )
 
-// transportTrouble is what a request without a whole answer tells of the
+// TransportTrouble is what a request without a whole answer tells of the
 // server.
-func transportTrouble(err error) runtime.Trouble {
+func TransportTrouble(err error) Trouble {
 	var op *net.OpError
 	switch {
 	case errors.As(err, &op) && op.Op == "dial": // also when that took too long
-		return runtime.Away
+		return Away
 	case errors.Is(err, context.DeadlineExceeded):
-		return runtime.Slow
+		return Slow
 	}
-	return runtime.Broken
+	return Broken
 }
 
-// statusTrouble is what a status tells of the server. A 500 tells nothing: the
+// StatusTrouble is what a status tells of the server. A 500 tells nothing: the
 // request itself may be what the server cannot bear.
-func statusTrouble(status int) runtime.Trouble {
+func StatusTrouble(status int) Trouble {
 	switch status {
 	case http.StatusTooManyRequests:
-		return runtime.Busy
+		return Busy
 	case http.StatusBadGateway, http.StatusServiceUnavailable:
-		return runtime.Away
+		return Away
 	case http.StatusGatewayTimeout:
-		return runtime.Slow
+		return Slow
 	}
 	return ""
 }
