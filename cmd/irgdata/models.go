@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -139,7 +140,10 @@ func (d *dataset) startedModel(name string) (runtime.Model, error) {
 			group.Start()
 			return group.Address(i)
 		}
-		moving := pool.NewMoving(id, address, func(address string) (pool.Client, error) { return d.config.dial(name, address+base) })
+		moving := pool.NewMoving(id, address, func(address string) (pool.Client, error) {
+			c, err := d.config.dial(name, address+base)
+			return &started{checked: checked{Model: c, clients: []client{c}}, client: c}, err
+		})
 		d.closers = append(d.closers, moving.Close)
 		endpoints = append(endpoints, d.config.endpoint(name, group.Name(i), moving))
 	}
@@ -198,6 +202,29 @@ func (m *checked) Generate(ctx context.Context, r runtime.Request) (runtime.Answ
 	}
 	return m.Model.Generate(ctx, r)
 }
+
+// started is the model of a server that we started: it is asked for its model
+// too, but that it does not answer means that it died and will be back.
+type started struct {
+	checked
+	client client
+}
+
+// Generate implements [runtime.Model].
+func (m *started) Generate(ctx context.Context, r runtime.Request) (runtime.Answer, error) {
+	answer, err := m.checked.Generate(ctx, r)
+	var failure *runtime.Error
+	var transport *url.Error
+	if errors.As(err, &failure) && failure.Kind == runtime.Fatal && errors.As(failure.Err, &transport) {
+		gone := *failure
+		gone.Kind, gone.Trouble = runtime.Transient, runtime.Away
+		return answer, &gone
+	}
+	return answer, err
+}
+
+// Close gives idle connections back.
+func (m *started) Close() { m.client.Close() }
 
 func (m *checked) check(ctx context.Context) error {
 	m.mu.Lock()

@@ -57,7 +57,7 @@ func endpointLines(w io.Writer, pools []*pool.Pool) {
 			if s.State != pool.Up {
 				note = fmt.Sprintf("%s: %v", s.State, s.Error)
 			}
-			fmt.Fprintf(t, "  server\t%s\t%s\tfailed %s\tbusy %s\tidle %s\t%s\n", s.Name, plural(int64(s.Calls), "call"), humanize.Comma(int64(s.Failures)),
+			fmt.Fprintf(t, "  server\t%s\t%s\t%s tries in vain\tbusy %s\tidle %s\t%s\n", s.Name, plural(int64(s.Calls), "call"), humanize.Comma(int64(s.Failures)),
 				duration(s.Busy.Seconds()), duration(s.Idle.Seconds()), shorten(note, 100))
 		}
 	}
