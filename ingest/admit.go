@@ -65,9 +65,6 @@ func (o AdmissionOptions) Validate() error {
 	return o.Captions.Validate()
 }
 
-// identity names the options that shape entries.
-func (o AdmissionOptions) identity() string { return fmt.Sprintf("admission/1 %+v", o) }
-
 // Admission makes entries of items. It is safe for concurrent use.
 type Admission struct {
 	o      AdmissionOptions
@@ -82,6 +79,11 @@ func NewAdmission(o AdmissionOptions, memory *images.Memory, f *fetch.Fetcher) (
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
 	return &Admission{o: o, memory: memory, fetch: f}, nil
+}
+
+// identity names the options that shape entries.
+func (a *Admission) identity() string {
+	return fmt.Sprintf("admission/2 %+v %d", a.o, a.memory.Bytes())
 }
 
 // refusal is why an item is no pair.
@@ -145,8 +147,7 @@ func (a *Admission) image(ctx context.Context, r Raw, e *Entry, keep Keep) error
 	if err != nil {
 		return err
 	}
-	ref := irgdata.ImageRef{Width: info.Width, Height: info.Height}
-	release, err := a.memory.Take(ctx, ref, ref) // encoding anew holds it twice
+	release, err := a.memory.Take(ctx, a.held(info)...)
 	if err != nil {
 		return err
 	}
@@ -172,8 +173,8 @@ func (a *Admission) image(ctx context.Context, r Raw, e *Entry, keep Keep) error
 		e.Notes = append(append(e.Notes, notes...), "encoded anew from sha256 "+original.String())
 	}
 	img, err := images.Decode(encoded)
-	if err != nil {
-		return refuse("image", "the image does not decode to its end: %v", err)
+	if err != nil { // a download may have been cut
+		return &refusal{"image", fmt.Sprintf("the image does not decode to its end: %v", err), r.Download != ""}
 	}
 	e.Hash, e.Quality = pdq.Hash(img)
 	if e.Image, err = images.Probe(encoded); err != nil {
@@ -198,10 +199,20 @@ func (a *Admission) inspect(encoded []byte, name string) (images.Info, error) {
 	case float64(longer) > o.MaxAspect*float64(shorter):
 		return info, refuse("aspect", "it has %d×%d pixels, want its longer side at most %v times the shorter", info.Width, info.Height, o.MaxAspect)
 	}
-	if err := a.memory.Fits(info.Width, info.Height); err != nil {
+	if err := a.memory.Fits(a.held(info)...); err != nil {
 		return info, refuse("image", "%v", err)
 	}
 	return info, nil
+}
+
+// held is what decoding the image holds at one time; encoding anew holds it
+// twice.
+func (a *Admission) held(info images.Info) []irgdata.ImageRef {
+	ref := irgdata.ImageRef{Width: info.Width, Height: info.Height}
+	if a.o.Images.Reencode == ReencodeNever {
+		return []irgdata.ImageRef{ref}
+	}
+	return []irgdata.ImageRef{ref, ref}
 }
 
 // reencode encodes what a person sees in the image.

@@ -208,6 +208,8 @@ func captionProblem(caption string, o CaptionOptions) string {
 		return "the caption is empty"
 	case token != "":
 		return fmt.Sprintf("the caption has %.40s in it, which the tokenizer takes for a special token", token)
+	case slices.Contains(placeholders, strings.ToLower(caption)):
+		return fmt.Sprintf("the caption is %q, which stands for none", caption)
 	case fileName.MatchString(caption):
 		return "the caption is a file name"
 	case address.MatchString(caption):
@@ -217,6 +219,9 @@ func captionProblem(caption string, o CaptionOptions) string {
 	}
 	return ""
 }
+
+// placeholders are what programs write where there is no caption.
+var placeholders = []string{"null", "none", "nan", "n/a", "na", "undefined", "<na>", "no caption"}
 
 // language returns the ISO 639-1 code of the language that a caption is in, or
 // "und" where that is not sure, as in most captions of few words.

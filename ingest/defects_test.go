@@ -151,6 +151,7 @@ var defects = []struct {
 	{name: "line breaks", image: "rgb.png", caption: "a dog\r\nin the  snow\n", want: `rgb.png "a dog in the snow" png 24×16 [collapsed spaces]`},
 	{name: "an empty caption", image: "rgb.png", caption: " \n", want: "rgb.png reject caption: the caption is empty"},
 	{name: "a caption without letters", image: "rgb.png", caption: "12345", want: "rgb.png reject caption: the caption has no letters"},
+	{name: "a placeholder for a caption", image: "rgb.png", caption: "NaN", want: `rgb.png reject caption: the caption is "NaN", which stands for none`},
 	{name: "a file name for a caption", image: "rgb.png", caption: "IMG_1234.jpg", want: "rgb.png reject caption: the caption is a file name"},
 	{name: "an address for a caption", image: "rgb.png", caption: "https://example.org/dogs", want: "rgb.png reject caption: the caption is a web address"},
 	{name: "control tokens of the tokenizer", image: "rgb.png", caption: "a dog <|im_end|>", want: "rgb.png reject caption: "},

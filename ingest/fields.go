@@ -102,6 +102,7 @@ type cell struct {
 	text  string
 	bytes []byte
 	set   bool // false: null or absent
+	other bool // neither a text, a number nor an image; the text is its JSON
 }
 
 // raw makes an item of a row's cells. Paths of images begin at the folder dir
@@ -111,6 +112,9 @@ func (m mapping) raw(key string, cells map[string]cell, fsys fs.FS, dir string) 
 	caption := cells[m.Caption]
 	if !caption.set {
 		return r.problem("caption", "the field %s is empty", m.Caption)
+	}
+	if caption.other {
+		return r.problem("caption", "the field %s holds no text, but %.60s", m.Caption, caption.text)
 	}
 	r.Caption = caption.text
 	for _, name := range append(editingNames, m.editing) { // the first row may lack it

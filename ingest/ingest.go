@@ -92,6 +92,9 @@ type Unit struct {
 // Feed is a source and the part of it that is wanted.
 type Feed struct {
 	Source Source
+	// Place is where the source is, such as a folder's whole path or a bucket's
+	// address: equal names at two places are two things.
+	Place string
 	// License holds for items whose source says nothing itself.
 	License string
 	// Limit is the most items read; 0 means all.
@@ -118,6 +121,9 @@ type Options struct {
 	// pairs, they stay.
 	Duplicates DuplicateOptions
 	Preferred  func(irgdata.Digest) bool
+	// Inventory, unless nil, tells which images are in the store: an item whose
+	// image was lost is read again. It is called once, if it is called.
+	Inventory func(ctx context.Context) (holds func(irgdata.Digest) bool, err error)
 	// Saw, unless nil, is called for each item of the first pass, by the
 	// goroutine that ranges over the result.
 	Saw func()

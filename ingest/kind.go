@@ -28,11 +28,13 @@ func Kinds() []Kind {
 	return []Kind{KindFolder, KindWebDataset, KindParquet, KindZip, KindTable, KindImg2dataset, KindPrompts}
 }
 
-// byExtension are the kinds that a file's name tells, the likeliest first.
-var byExtension = []struct {
+type kindExtensions struct {
 	kind       Kind
 	extensions []string
-}{
+}
+
+// byExtension are the kinds that a file's name tells, the likeliest first.
+var byExtension = []kindExtensions{
 	{KindWebDataset, tarExtensions},
 	{KindParquet, []string{".parquet"}},
 	{KindZip, []string{".zip"}},
@@ -77,6 +79,12 @@ func Detect(l Location) (Kind, error) {
 	}
 	if slices.ContainsFunc(seen, func(name string) bool { return slices.Contains(metadataNames, path.Base(name)) }) {
 		return KindFolder, nil
+	}
+	archive := slices.IndexFunc(seen, func(name string) bool {
+		return slices.ContainsFunc(byExtension[:3], func(k kindExtensions) bool { return hasExtension(name, k.extensions) })
+	})
+	if picture := slices.IndexFunc(seen, isImage); picture >= 0 && archive >= 0 {
+		return "", fmt.Errorf("the folder holds images, such as %s, and archives, such as %s: set `kind` to the one that is wanted, folder, webdataset, parquet or zip", seen[picture], seen[archive])
 	}
 	for _, k := range byExtension[:3] { // captions are .txt and .json too
 		if slices.ContainsFunc(seen, func(name string) bool { return hasExtension(name, k.extensions) }) {
@@ -140,7 +148,8 @@ func New(k Kind, name string, l Location, c Columns, images File) (Source, error
 		return NewImg2dataset(name, l.FS, l.Pattern, c), nil
 	case KindPrompts:
 		o.PromptOnly = true
-		if hasExtension(l.Pattern, []string{".parquet"}) {
+		files, err := l.list(append([]string{".parquet"}, tableExtensions...)...)
+		if err == nil && hasExtension(files[0].name, []string{".parquet"}) {
 			return NewParquet(name, l, o), nil
 		}
 		return NewTable(name, l, o), nil

@@ -17,10 +17,12 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"golang.org/x/image/bmp"
 	"golang.org/x/sys/unix"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/ingest"
+	"github.com/irgdata/irgdata/internal/images"
 )
 
 type fsFile = fs.File
@@ -170,6 +172,122 @@ func TestCatalog(t *testing.T) {
 	}
 	if read := fsys.images(); read != n {
 		t.Errorf("read %d images under other options, want %d", read, n)
+	}
+}
+
+// TestPlaces: equal names, sizes and times at two places are two things.
+func TestPlaces(t *testing.T) {
+	r := newReader(t, defaults())
+	at := func(place string, seed uint64, caption string) ingest.Feed {
+		picture, err := images.Decode(drawing(seed, 64))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var encoded bytes.Buffer
+		if err := bmp.Encode(&encoded, picture); err != nil { // equal sizes
+			t.Fatal(err)
+		}
+		f := folder(fstest.MapFS{"0.bmp": {Data: encoded.Bytes()}, "0.txt": file(caption)})
+		f.Place = place
+		return f
+	}
+	a, b := at("/a", 1, "a cat that sleeps on the sofa"), at("/b", 2, "a dog that waits at the gates")
+	for range 2 {
+		if items, err := r.open(t.Context(), a); err != nil || len(items) != 1 {
+			t.Fatalf("%d items, %v", len(items), err)
+		}
+		items, err := r.open(t.Context(), a, b)
+		if err != nil || len(items) != 2 || items[1].Value.Prompt != "a dog that waits at the gates" {
+			t.Fatalf("%v, %v", keys(items), err)
+		}
+	}
+}
+
+// TestLostImage: an item whose image is no longer in the store is read again,
+// and no other.
+func TestLostImage(t *testing.T) {
+	fsys := newCounting(numbered(0, 5))
+	r := newReader(t, defaults())
+	r.o.Inventory = r.images.Inventory
+	source := ingest.Feed{Source: ingest.NewFolder("photos", fsys, ".", ingest.Columns{})}
+	first, err := r.open(t.Context(), source)
+	if err != nil || len(first) != 5 {
+		t.Fatalf("%d items, %v", len(first), err)
+	}
+	fsys.images()
+	lost := first[2].Value.Image
+	d := lost.Digest.String()
+	if err := r.store.Delete(t.Context(), "images/"+d[:2]+"/"+d); err != nil {
+		t.Fatal(err)
+	}
+	again, err := r.open(t.Context(), source)
+	if err != nil || !slices.Equal(keys(first), keys(again)) {
+		t.Errorf("%v, %v", keys(again), err)
+	}
+	if read := fsys.images(); read != 1 {
+		t.Errorf("read %d images, want the lost one", read)
+	}
+	if _, err := r.images.Bytes(t.Context(), lost); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.open(t.Context(), source); err != nil || fsys.images() != 0 {
+		t.Errorf("it was read again, %v", err)
+	}
+}
+
+// TestPartsAreKept: what a limit or a sample read of a unit is not read again.
+func TestPartsAreKept(t *testing.T) {
+	fsys := newCounting(numbered(0, 20))
+	r := newReader(t, defaults())
+	read := func(limit, feed int, sample float64) int {
+		t.Helper()
+		r.o.Limit, r.o.Sample = limit, sample
+		if _, err := r.open(t.Context(), ingest.Feed{Source: ingest.NewFolder("photos", fsys, ".", ingest.Columns{}), Limit: feed}); err != nil {
+			t.Fatal(err)
+		}
+		return fsys.images()
+	}
+	if n := read(4, 0, 0); n != 4 {
+		t.Errorf("the first 4: read %d", n)
+	}
+	if n := read(4, 0, 0); n != 0 {
+		t.Errorf("the first 4 again: read %d", n)
+	}
+	if n := read(0, 6, 0); n != 2 {
+		t.Errorf("the first 6 of the source: read %d, want the other 2", n)
+	}
+	sampled := read(0, 0, 0.5)
+	if sampled == 0 || sampled > 14 {
+		t.Errorf("a sample: read %d", sampled)
+	}
+	if n := read(0, 0, 0.5); n != 0 {
+		t.Errorf("the sample again: read %d", n)
+	}
+	if n := read(0, 0, 0); n != 14-sampled {
+		t.Errorf("all: read %d, want %d", n, 14-sampled)
+	}
+	if n := read(0, 0, 0); n != 0 {
+		t.Errorf("all again: read %d", n)
+	}
+}
+
+// TestHeaderChanges: rows that are read otherwise are other rows.
+func TestHeaderChanges(t *testing.T) {
+	r := newReader(t, defaults())
+	caption := func(header string) string {
+		t.Helper()
+		fsys := fstest.MapFS{"x.csv": file(header + "\nthe first text of a row,the second text of a row,a.png\n"), "a.png": {Data: drawing(1, 64)}}
+		items, err := r.open(t.Context(), ingest.Feed{Source: ingest.NewTable("t", ingest.Location{FS: fsys, Pattern: "x.csv"}, ingest.TableOptions{})})
+		if err != nil || len(items) != 1 {
+			t.Fatalf("%d items, %v", len(items), err)
+		}
+		return items[0].Value.Prompt
+	}
+	if got := caption("caption,alt,image"); got != "the first text of a row" {
+		t.Errorf("got %q", got)
+	}
+	if got := caption("alt,caption,image"); got != "the second text of a row" {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 
 	"github.com/irgdata/irgdata"
@@ -28,13 +29,28 @@ type scanner struct {
 	admit   *Admission
 	catalog *manifests.Catalog // nil: nothing is known, nothing is kept
 	keep    Keep
+	holds   func(irgdata.Digest) bool // see Options.Inventory; nil: not asked for yet
 }
 
 // run is a unit that is being read.
 type run struct {
-	key     irgdata.Digest
-	after   int // the record that it replaces
+	key   irgdata.Digest
+	after int // the record that it replaces
+	// known are the entries of that record that hold, by key, until they are
+	// met; the goroutine that yields jobs has them.
+	known   map[string][]*Entry
 	entries []json.RawMessage
+	fresh   int // entries that are not from the record
+}
+
+// take returns the known entry of the next item with that key.
+func (r *run) take(key string) *Entry {
+	entries := r.known[key]
+	if len(entries) == 0 {
+		return nil
+	}
+	r.known[key] = entries[1:]
+	return entries[0]
 }
 
 // job is a step of the scan: an item to be admitted or known already, or the
@@ -68,14 +84,23 @@ func (s *scanner) scan(ctx context.Context) iter.Seq2[found, error] {
 		return done{j, entry}, nil
 	})
 	return func(yield func(found, error) bool) {
+		under := map[irgdata.Digest]*run{} // units that have not been read whole
 		for d, err := range entries {
 			if err == nil && d.run != nil {
-				err = s.note(ctx, d.run, d.entry, d.ends)
+				under[d.run.key] = d.run
+				err = s.note(ctx, d.run, d.entry, d.known != nil, d.ends)
 			}
 			if err == nil && d.ends {
+				delete(under, d.run.key)
 				continue
 			}
 			if !yield(found{d.feed, d.entry}, err) || err != nil {
+				return
+			}
+		}
+		for _, r := range under {
+			if err := s.part(ctx, r); err != nil {
+				yield(found{}, err)
 				return
 			}
 		}
@@ -83,13 +108,38 @@ func (s *scanner) scan(ctx context.Context) iter.Seq2[found, error] {
 }
 
 // note collects the entries of a unit and keeps them when it ends.
-func (s *scanner) note(ctx context.Context, r *run, e Entry, ends bool) error {
+func (s *scanner) note(ctx context.Context, r *run, e Entry, known, ends bool) error {
 	if ends {
 		return s.catalog.Save(ctx, r.key, r.after, r.entries)
+	}
+	if !known {
+		r.fresh++
 	}
 	encoded, err := json.Marshal(e)
 	r.entries = append(r.entries, encoded)
 	return err
+}
+
+// part keeps what was read of a unit that was not read whole, because of a
+// limit or a sample: it would be downloaded again.
+func (s *scanner) part(ctx context.Context, r *run) error {
+	if r.fresh == 0 {
+		return nil
+	}
+	rest := []Entry{{Retry: true}} // so that it does not count as whole
+	for _, key := range slices.Sorted(maps.Keys(r.known)) {
+		for _, e := range r.known[key] {
+			rest = append(rest, *e)
+		}
+	}
+	for _, e := range rest {
+		encoded, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		r.entries = append(r.entries, encoded)
+	}
+	return s.catalog.Save(ctx, r.key, r.after, r.entries)
 }
 
 // jobs mixes the jobs of the feeds, up to the limit.
@@ -125,7 +175,7 @@ func (s *scanner) feed(ctx context.Context, i int) iter.Seq2[job, error] {
 				yield(job{}, fmt.Errorf("ingest source %s: %w", f.Source.Name(), err))
 				return
 			}
-			known, r, err := s.lookUp(ctx, f.Source, unit)
+			known, r, err := s.lookUp(ctx, i, unit)
 			if err != nil {
 				yield(job{}, err)
 				return
@@ -138,6 +188,7 @@ func (s *scanner) feed(ctx context.Context, i int) iter.Seq2[job, error] {
 				}
 				if j.feed = i; !s.o.draws(f.Source.Name(), j.key()) {
 					whole = false
+					j.putBack()
 					continue
 				}
 				if !yield(j, nil) {
@@ -154,6 +205,13 @@ func (s *scanner) feed(ctx context.Context, i int) iter.Seq2[job, error] {
 	}
 }
 
+// putBack keeps what is known of an item that is passed over.
+func (j job) putBack() {
+	if j.run != nil && j.known != nil {
+		j.run.known[j.known.Key] = append(j.run.known[j.known.Key], j.known)
+	}
+}
+
 func (j job) key() string {
 	if j.known != nil {
 		return j.known.Key
@@ -163,33 +221,61 @@ func (j job) key() string {
 
 // lookUp asks the catalog for a unit: its entries, and whether it is to be
 // read and kept again.
-func (s *scanner) lookUp(ctx context.Context, source Source, unit Unit) (known []Entry, r *run, err error) {
+func (s *scanner) lookUp(ctx context.Context, feed int, unit Unit) (known []Entry, r *run, err error) {
+	source := s.feeds[feed].Source
 	if s.catalog == nil || unit.Version.IsZero() {
 		return nil, nil, nil
 	}
-	key := irgdata.NewDigester(entryVersion).Text(source.Options()).Text(s.admit.o.identity()).Digest(unit.Version).Sum()
+	key := irgdata.NewDigester(entryVersion).Text(s.feeds[feed].Place).Text(source.Options()).Text(s.admit.identity()).Digest(unit.Version).Sum()
 	record, err := s.catalog.Load(ctx, key)
 	if err != nil {
 		return nil, nil, err
 	}
 	known = make([]Entry, len(record.Items))
+	r = &run{key: key, after: record.Number, known: map[string][]*Entry{}}
+	whole := record.Items != nil
 	for i, item := range record.Items {
 		if err := json.Unmarshal(item, &known[i]); err != nil {
 			return nil, &run{key: key, after: record.Number}, nil // as if nothing were known
 		}
+		e := &known[i]
+		there, err := s.there(ctx, e.Image)
+		if err != nil {
+			return nil, nil, err
+		}
+		if e.Retry || !there {
+			whole = false
+			continue
+		}
+		r.known[e.Key] = append(r.known[e.Key], e)
 	}
-	retry := slices.ContainsFunc(known, func(e Entry) bool { return e.Retry })
-	if record.Items == nil || retry {
-		r = &run{key: key, after: record.Number}
+	if whole {
+		return known, nil, nil
 	}
-	return known, r, nil
+	return nil, r, nil
+}
+
+// there reports whether a known image is still in the store. One that was lost
+// is read again.
+func (s *scanner) there(ctx context.Context, image irgdata.ImageRef) (bool, error) {
+	if image.IsZero() || s.o.Inventory == nil {
+		return true, nil
+	}
+	if s.holds == nil {
+		holds, err := s.o.Inventory(ctx)
+		if err != nil {
+			return false, err
+		}
+		s.holds = holds
+	}
+	return s.holds(image.Digest), nil
 }
 
 // unit yields the jobs of a unit: from the catalog alone where all is known,
 // else by reading it.
 func (s *scanner) unit(unit Unit, known []Entry, r *run) iter.Seq2[job, error] {
 	return func(yield func(job, error) bool) {
-		if known != nil && r == nil {
+		if known != nil {
 			for i := range known {
 				if !yield(job{known: &known[i]}, nil) {
 					return
@@ -197,16 +283,14 @@ func (s *scanner) unit(unit Unit, known []Entry, r *run) iter.Seq2[job, error] {
 			}
 			return
 		}
-		i := 0
 		for raw, err := range unit.Items {
 			j := job{raw: raw, run: r}
-			if i < len(known) && !known[i].Retry && known[i].Key == raw.Key {
-				j = job{known: &known[i], run: r}
+			if r != nil && err == nil {
+				j.known = r.take(raw.Key)
 			}
 			if !yield(j, err) || err != nil {
 				return
 			}
-			i++
 		}
 	}
 }

@@ -270,6 +270,43 @@ func sourceCases(t testing.TB) []sourceCase {
 		{name: "TSV, compressed", at: "x.tsv.gz", files: fstest.MapFS{"x.tsv.gz": {Data: gzipped(t, []byte("caption\tfile_name\na \"quoted\" word\t1.png\n"))}}, want: []string{
 			`x.tsv.gz:2 "a \"quoted\" word" file 1.png`,
 		}},
+		{name: "TSV with quotes", at: "x.tsv", files: fstest.MapFS{"x.tsv": file("caption\tfile_name\n\"Hello World\" on a sign\t1.png\n\"a whole \"\"quoted\"\" field\"\t2.png\nno end \"of it\t3.png\nshort\n")}, want: []string{
+			`x.tsv:2 "\"Hello World\" on a sign" file 1.png`,
+			`x.tsv:3 "a whole \"quoted\" field" file 2.png`,
+			`x.tsv:4 "no end \"of it" file 3.png`,
+			`x.tsv:5 reject row: the row has 1 fields and the header has 2`,
+		}},
+		{name: "CSV with a mark and a quoted header", at: "x.csv", files: fstest.MapFS{"x.csv": file("\ufeff\"caption\",\"url\"\n\"a\",\"http://a/1.jpg\"\n\"b,http://a/2.jpg\nc,http://a/3.jpg\n")}, want: []string{
+			`x.csv:2 "a" download http://a/1.jpg url http://a/1.jpg`,
+			`x.csv:3 reject row: the row is no row of a table: record on line 3; parse error on line 4, column 18: extraneous or missing " in quoted-field; lines 3 to 4 are lost with it`,
+		}},
+		{name: "JSONL whose rows differ", at: "x.jsonl", files: fstest.MapFS{"x.jsonl": file(`{"alt": "a", "image": "1.png"}
+{"text": "b", "image": "2.png", "license": "MIT"}
+{"text": "b", "caption": "c", "image": "3.png"}
+{"image": "4.png"}
+{"caption": ["d", "e"], "image": "5.png"}
+{"caption": true, "image": "6.png"}`)}, want: []string{
+			"x.jsonl:1 reject row: which field is the caption cannot be told, among alt, image: set `columns.caption` in the configuration",
+			`x.jsonl:2 "b" file 2.png license MIT`,
+			`x.jsonl:3 "c" file 3.png`,
+			`x.jsonl:4 reject caption: the field text is empty`,
+			`x.jsonl:5 reject caption: the field caption holds no text, but ["d", "e"]`,
+			`x.jsonl:6 reject caption: the field caption holds no text, but true`,
+		}},
+		{name: "JSON with something after its array", at: "x.json", files: fstest.MapFS{"x.json": file("[{\"prompt\": \"a\", \"image\": \"1.png\"}]\n[1]")}, want: []string{
+			`x.json:1 "a" file 1.png`,
+			`x.json reject table: it cannot be read, or not to its end: something follows the array: want one array in a file`,
+		}},
+		{name: "a table without rows beside one that does not fit", at: "*.csv", files: fstest.MapFS{"a.csv": file("caption,image\n"), "b.csv": file("foo,bar\n1,2\n")}, want: []string{
+			"b.csv reject fields: which field is the caption cannot be told, among foo, bar: set `columns.caption` in the configuration",
+		}},
+		{name: "prompts of a folder of Parquet", kind: ingest.KindPrompts, at: "d", files: fstest.MapFS{"d/x.parquet": {Data: readTestdata(t, "huggingface.parquet")}}, want: []string{
+			`d/x.parquet:0 "a red square" prompt alone license CC0-1.0`,
+			`d/x.parquet:1 "a green square" prompt alone`,
+			`d/x.parquet:2 "a blue square" prompt alone license MIT`,
+			`d/x.parquet:3 "nothing to see" prompt alone`,
+			`d/x.parquet:4 reject caption: the field caption is empty`,
+		}},
 		{name: "ShareGPT-4o-Image", at: "sg/text_to_image.json", files: fstest.MapFS{"sg/text_to_image.json": file(`[
 			{"input_prompt": "a", "output_image": "text_to_image/1.png", "output_image_resolution": [1, 2]},
 			{"input_prompt": "b", "output_image": "text_to_image/2.png", "input_image": []},
@@ -437,6 +474,10 @@ func TestDetect(t *testing.T) {
 		if got, err := ingest.Detect(ingest.Location{FS: fsys, Pattern: c.at}); err != nil || got != c.want {
 			t.Errorf("%v at %s: got %q, %v, want %q", c.files, c.at, got, err, c.want)
 		}
+	}
+	mixed := ingest.Location{FS: fstest.MapFS{"a.jpg": file("x"), "a.txt": file("x"), "backup.parquet": file("x")}, Pattern: "."}
+	if _, err := ingest.Detect(mixed); err == nil || !strings.Contains(err.Error(), "holds images, such as a.jpg, and archives, such as backup.parquet: set `kind`") {
+		t.Errorf("got %v", err)
 	}
 	for want, at := range map[string]string{"there is no file or folder absent": "absent", "what x.bin holds cannot be told from its name: set `kind`": "x.bin"} {
 		if _, err := ingest.Detect(ingest.Location{FS: fstest.MapFS{"x.bin": file("")}, Pattern: at}); err == nil || !strings.Contains(err.Error(), want) {

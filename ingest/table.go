@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/csv"
@@ -42,6 +43,7 @@ type Table struct {
 	location Location
 	o        TableOptions
 	see      func(names []string) // unless nil, is told the fields of each file
+	fits     func()               // unless nil, is told that the fields of a file fit
 }
 
 // tableExtensions are those of the files that a folder of tables stands for.
@@ -76,8 +78,10 @@ func (t *Table) Units(ctx context.Context) iter.Seq2[Unit, error] {
 			return
 		}
 		var fit fitting
+		reader := *t
+		reader.fits = func() { fit.any = true }
 		for _, file := range files {
-			err := unitsOf(ctx, file.name, fit.watch(t.rows(ctx, file)), yield)
+			err := unitsOf(ctx, file.name, fit.watch(reader.rows(ctx, file)), yield)
 			if err != nil {
 				if !errors.Is(err, errStop) {
 					yield(Unit{}, err)
@@ -109,7 +113,7 @@ func (f *fitting) watch(rows iter.Seq2[identified, error]) iter.Seq2[identified,
 				yield(row, nil)
 				return
 			}
-			f.any = f.any || err == nil
+			f.any = f.any || err == nil && row.raw.Problem == ""
 			if !yield(row, err) {
 				return
 			}
@@ -146,8 +150,10 @@ func (t *Table) rows(ctx context.Context, file listed) iter.Seq2[identified, err
 			err = reader.jsonLines(plain)
 		case ".json":
 			err = reader.jsonArray(plain)
-		case ".csv", ".tsv":
-			err = reader.csv(plain, extension == ".tsv")
+		case ".csv":
+			err = reader.csv(plain)
+		case ".tsv":
+			err = reader.tsv(plain)
 		case ".txt":
 			err = reader.prompts(plain)
 		default:
@@ -236,11 +242,31 @@ type tableReader struct {
 	t     *Table
 	file  listed
 	yield func(identified, error) bool
+
+	fits    map[string]fitted // by the names of a JSON object
+	first   *mapping          // of the first row that fits; nil: none did yet
+	waiting []waiting         // rows that do not, before the first that does
 }
 
-// emit yields a row that is identified by its bytes.
+// fitted is how rows with certain fields are read, or why they cannot be.
+type fitted struct {
+	mapping
+	err error
+}
+
+type waiting struct {
+	row int
+	err error
+}
+
+// mostWaiting is how many rows may not fit before the first that does; then
+// the file does not.
+const mostWaiting = 1000
+
+// emit yields a row that is identified by its bytes and by what was taken of
+// them.
 func (t *tableReader) emit(r Raw, row []byte) error {
-	id := irgdata.NewDigester("row/1").Text(r.Key).Digest(irgdata.DigestOf(row)).Sum()
+	id := irgdata.NewDigester("row/2").Text(r.Key).Digest(irgdata.DigestOf(row)).Text(r.Caption).Text(r.License).Text(r.URL).Text(r.Name).Text(r.File.Name).Sum()
 	if !t.yield(identified{raw: r, id: id, bytes: len(row)}, nil) {
 		return errStop
 	}
@@ -300,7 +326,11 @@ func (t *tableReader) fit(names []string) (mapping, error) {
 	if t.t.see != nil {
 		t.t.see(names)
 	}
-	return t.t.o.Columns.fit(names, !t.t.o.PromptOnly)
+	m, err := t.t.o.Columns.fit(names, !t.t.o.PromptOnly)
+	if err == nil && t.t.fits != nil {
+		t.t.fits()
+	}
+	return m, err
 }
 
 // lines calls each with the lines that are not blank, numbered from 1.
@@ -328,28 +358,36 @@ func (t *tableReader) lines(r io.Reader, each func(number int, line []byte) erro
 
 // jsonLines reads a JSON object in each line.
 func (t *tableReader) jsonLines(r io.Reader) error {
-	var m *mapping
-	return t.lines(r, func(number int, line []byte) error { return t.object(number, &m, line) })
+	if err := t.lines(r, t.object); err != nil {
+		return err
+	}
+	return t.misfit()
 }
 
 // jsonArray reads the objects of one array.
 func (t *tableReader) jsonArray(r io.Reader) error {
-	dec := json.NewDecoder(r)
+	limited := &perRecord{r: r}
+	dec := json.NewDecoder(limited)
 	if token, err := dec.Token(); err != nil || token != json.Delim('[') {
 		return fmt.Errorf("want a JSON array of objects: %w", orUnexpected(err))
 	}
-	var m *mapping
 	for row := 1; dec.More(); row++ {
+		limited.n = 0
 		var object json.RawMessage
 		if err := dec.Decode(&object); err != nil {
 			return fmt.Errorf("element %d: %w", row, err)
 		}
-		if err := t.object(row, &m, object); err != nil {
+		if err := t.object(row, object); err != nil {
 			return err
 		}
 	}
-	_, err := dec.Token()
-	return err
+	if _, err := dec.Token(); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return errors.New("something follows the array: want one array in a file")
+	}
+	return t.misfit()
 }
 
 func orUnexpected(err error) error {
@@ -359,21 +397,51 @@ func orUnexpected(err error) error {
 	return err
 }
 
-// object yields the row of a JSON object. The first one decides which fields
-// hold what.
-func (t *tableReader) object(row int, m **mapping, encoded []byte) error {
+// object yields the row of a JSON object. Which fields hold what is decided for
+// each set of names.
+func (t *tableReader) object(row int, encoded []byte) error {
 	cells, names, err := jsonCells(encoded)
 	if err != nil {
 		return t.bad(row, "it is no JSON object: %v", err)
 	}
-	if *m == nil {
-		fit, err := t.fit(names)
-		if err != nil {
+	key := strings.Join(names, "\x00")
+	f, known := t.fits[key]
+	if !known {
+		f.mapping, f.err = t.fit(names)
+		if t.fits == nil || len(t.fits) >= maxFits {
+			t.fits = map[string]fitted{}
+		}
+		t.fits[key] = f
+	}
+	switch {
+	case f.err != nil && t.first == nil:
+		if t.waiting = append(t.waiting, waiting{row, f.err}); len(t.waiting) > mostWaiting {
+			return f.err
+		}
+		return nil
+	case f.err != nil:
+		return t.row(row, *t.first, cells, encoded) // which says what it lacks
+	case t.first == nil:
+		t.first = &f.mapping
+	}
+	for _, w := range t.waiting {
+		if err := t.bad(w.row, "%v", w.err); err != nil {
 			return err
 		}
-		*m = &fit
 	}
-	return t.row(row, **m, cells, encoded)
+	t.waiting = nil
+	return t.row(row, f.mapping, cells, encoded)
+}
+
+// maxFits bounds what is kept of rows of which each has other names.
+const maxFits = 1024
+
+// misfit is the error of a file of which no row fits.
+func (t *tableReader) misfit() error {
+	if len(t.waiting) > 0 {
+		return t.waiting[0].err
+	}
+	return nil
 }
 
 // jsonCells are the fields of an object that hold a text, a number or an image
@@ -402,7 +470,7 @@ func jsonCells(encoded []byte) (map[string]cell, []string, error) {
 		case value[0] == '[' && string(bytes.TrimSpace(value[1:])) == "]":
 			// an empty list, such as that of a sample's input images
 		default:
-			cells[name] = cell{text: string(value), set: true}
+			cells[name] = cell{text: string(value), set: true, other: strings.IndexByte("[{tf", value[0]) >= 0}
 		}
 	}
 	slices.Sort(names)
@@ -410,15 +478,15 @@ func jsonCells(encoded []byte) (map[string]cell, []string, error) {
 }
 
 // csv reads rows under a header.
-func (t *tableReader) csv(r io.Reader, tabs bool) error {
+func (t *tableReader) csv(r io.Reader) error {
 	limited := &perRecord{r: r}
-	reader := csv.NewReader(limited)
+	text := bufio.NewReader(limited)
+	if mark, _ := text.Peek(3); string(mark) == "\ufeff" {
+		_, _ = text.Discard(3)
+	}
+	reader := csv.NewReader(text)
 	reader.ReuseRecord = true
 	reader.FieldsPerRecord = -1
-	reader.LazyQuotes = tabs
-	if tabs {
-		reader.Comma = '\t'
-	}
 	header, err := reader.Read()
 	if err == io.EOF {
 		return nil
@@ -427,7 +495,6 @@ func (t *tableReader) csv(r io.Reader, tabs bool) error {
 		return err
 	}
 	names := slices.Clone(header)
-	names[0] = strings.TrimPrefix(names[0], "\ufeff")
 	m, err := t.fit(names)
 	if err != nil {
 		return err
@@ -440,24 +507,66 @@ func (t *tableReader) csv(r io.Reader, tabs bool) error {
 		case err == io.EOF:
 			return nil
 		case errors.As(err, &parse) && !errors.Is(err, errTooLong):
-			err = t.bad(row, "the row is no row of a table: %v", err)
+			rest := ""
+			if parse.Line > parse.StartLine {
+				rest = fmt.Sprintf("; lines %d to %d are lost with it", parse.StartLine, parse.Line)
+			}
+			err = t.bad(row, "the row is no row of a table: %v%s", err, rest)
 		case err != nil:
 			return err
-		case len(record) != len(names):
-			err = t.bad(row, "the row has %d fields and the header has %d", len(record), len(names))
 		default:
-			cells := map[string]cell{}
-			var encoded []byte
-			for i, name := range names {
-				cells[name] = cell{text: record[i], set: record[i] != ""}
-				encoded = append(append(encoded, record[i]...), 0)
-			}
-			err = t.row(row, m, cells, encoded)
+			err = t.record(row, m, names, record)
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// tsv reads rows under a header, one in each line. Quotes mean something only
+// around a whole field: captions begin with quoted words.
+func (t *tableReader) tsv(r io.Reader) error {
+	var names []string
+	var m mapping
+	return t.lines(r, func(number int, line []byte) error {
+		record := strings.Split(string(line), "\t")
+		for i, field := range record {
+			record[i] = unquote(field)
+		}
+		if names == nil {
+			names = record
+			var err error
+			m, err = t.fit(names)
+			return err
+		}
+		return t.record(number, m, names, record)
+	})
+}
+
+// unquote takes the quotes off a field that is quoted as a whole.
+func unquote(field string) string {
+	if len(field) < 2 || field[0] != '"' || field[len(field)-1] != '"' {
+		return field
+	}
+	inner := strings.ReplaceAll(field[1:len(field)-1], `""`, "\x00")
+	if strings.Contains(inner, `"`) {
+		return field
+	}
+	return strings.ReplaceAll(inner, "\x00", `"`)
+}
+
+// record yields a row of CSV or TSV.
+func (t *tableReader) record(row int, m mapping, names, record []string) error {
+	if len(record) != len(names) {
+		return t.bad(row, "the row has %d fields and the header has %d", len(record), len(names))
+	}
+	cells := map[string]cell{}
+	var encoded []byte
+	for i, name := range names {
+		cells[name] = cell{text: record[i], set: record[i] != ""}
+		encoded = append(append(encoded, record[i]...), 0)
+	}
+	return t.row(row, m, cells, encoded)
 }
 
 // perRecord bounds the bytes between two resets of n: a quote that is never

@@ -89,7 +89,7 @@ func (d *dataset) pairs(ctx context.Context, a access, saw func()) (iter.Seq2[ir
 	o := ingest.Options{
 		Limit: d.config.limit, Sample: d.config.sample, Workers: d.config.workers(), Loaders: d.config.Ingest.Loaders,
 		Work: d.config.path(d.config.Work), Duplicates: d.config.duplicates(),
-		Saw:       saw,
+		Saw: saw, Inventory: d.images.Inventory,
 		Preferred: func(id irgdata.Digest) bool { _, is := members[id]; return is },
 	}
 	catalog, keep := manifests.NewCatalog(d.store), d.keep
@@ -110,7 +110,7 @@ func (c Config) feeds(ctx context.Context) ([]ingest.Feed, error) {
 		if err != nil {
 			return nil, usage(c.document.Errorf(fmt.Sprintf("sources[%d]", i), "%v", err))
 		}
-		feeds = append(feeds, ingest.Feed{Source: source, License: s.License, Limit: s.Limit, Weight: s.Weight})
+		feeds = append(feeds, ingest.Feed{Source: source, Place: c.place(s.Path) + "\n" + c.place(s.Images), License: s.License, Limit: s.Limit, Weight: s.Weight})
 	}
 	return feeds, nil
 }
@@ -142,6 +142,14 @@ func (c Config) source(ctx context.Context, s Source) (ingest.Source, error) {
 	}
 	columns := ingest.Columns(s.Columns)
 	return ingest.New(kind, s.Name, location, columns, images)
+}
+
+// place is the whole address of a source.
+func (c Config) place(address string) string {
+	if address == "" || strings.HasPrefix(address, "s3://") {
+		return strings.TrimSuffix(c.S3.Endpoint+" "+address, "/")
+	}
+	return filepath.ToSlash(absolute(c.path(strings.TrimPrefix(address, "file://"))))
 }
 
 // location opens the file system of an address: the folder above its first

@@ -24,15 +24,27 @@ func NewMemory(bytes int64) *Memory {
 // pixelBytes is the most that a decoded pixel takes: four samples of 16 bits.
 const pixelBytes = 8
 
-// Fits says why an image of this size may not be decoded, or nil.
-func (m *Memory) Fits(width, height int) error {
+// Bytes is the bound; 0 for a nil Memory.
+func (m *Memory) Bytes() int64 {
 	if m == nil {
-		return nil
+		return 0
 	}
-	if need := int64(width) * int64(height) * pixelBytes; need > m.bytes {
-		return fmt.Errorf("decoding its %d×%d pixels takes up to %d MB, more than `decode_memory` allows, %d MB", width, height, need/1e6, m.bytes/1e6)
+	return m.bytes
+}
+
+// Fits says why these images may not be decoded at one time, or nil.
+func (m *Memory) Fits(refs ...irgdata.ImageRef) error {
+	if need := needs(refs); m != nil && need > m.bytes {
+		return fmt.Errorf("decoding its %d×%d pixels takes up to %d MB, more than `decode_memory` allows, %d MB", refs[0].Width, refs[0].Height, need/1e6, m.bytes/1e6)
 	}
 	return nil
+}
+
+func needs(refs []irgdata.ImageRef) (bytes int64) {
+	for _, r := range refs {
+		bytes += int64(r.Width) * int64(r.Height) * pixelBytes
+	}
+	return bytes
 }
 
 // Take waits until all of the images may be decoded, and release gives their
@@ -41,11 +53,7 @@ func (m *Memory) Take(ctx context.Context, refs ...irgdata.ImageRef) (release fu
 	if m == nil {
 		return func() {}, nil
 	}
-	need := int64(0)
-	for _, r := range refs {
-		need += int64(r.Width) * int64(r.Height) * pixelBytes
-	}
-	need = min(need, m.bytes)
+	need := min(needs(refs), m.bytes)
 	if err := m.free.Acquire(ctx, need); err != nil {
 		return nil, err
 	}
