@@ -99,7 +99,29 @@ func (d *dataset) pairs(ctx context.Context, a access, saw func()) (iter.Seq2[ir
 			return nil, err
 		}
 	}
-	return ingest.Open(ctx, d.feeds, d.admission, o, catalog, keep), nil
+	return d.warnOfEmpty(ingest.Open(ctx, d.feeds, d.admission, o, catalog, keep)), nil
+}
+
+// warnOfEmpty says which sources gave nothing, when all of them were read.
+func (d *dataset) warnOfEmpty(items iter.Seq2[irgdata.Item[irgdata.Pair], error]) iter.Seq2[irgdata.Item[irgdata.Pair], error] {
+	return func(yield func(irgdata.Item[irgdata.Pair], error) bool) {
+		seen := map[string]bool{}
+		for item, err := range items {
+			if r := item.Reject; r != nil {
+				seen[r.Pair.Source] = true
+			} else {
+				seen[item.Value.Source] = true
+			}
+			if !yield(item, err) || err != nil {
+				return
+			}
+		}
+		for _, s := range d.config.Sources {
+			if !seen[s.Name] && !d.config.preview() {
+				d.log.Warn("a source gave nothing: look at it with `irgdata ingest --peek`", "source", s.Name, "path", s.Path+s.Bundled)
+			}
+		}
+	}
 }
 
 // feeds opens the configured sources.
