@@ -124,6 +124,12 @@ type Options struct {
 	// Inventory, unless nil, tells which images are in the store: an item whose
 	// image was lost is read again. It is called once, if it is called.
 	Inventory func(ctx context.Context) (holds func(irgdata.Digest) bool, err error)
+	// Contaminated, unless nil, says of the prompt of each pair whether it must
+	// not be trained on, as it is one of a benchmark: by a sentence that names
+	// that one, and the part of it that is in the prompt, of 0 to 1. Such a pair
+	// takes no other pair's place. The catalog does not depend on it. It is
+	// called by the goroutine that ranges over the result.
+	Contaminated func(prompt string) (reason string, score float64, bad bool)
 	// Saw, unless nil, is called for each item of the first pass, by the
 	// goroutine that ranges over the result.
 	Saw func()

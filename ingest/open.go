@@ -45,10 +45,18 @@ func open(ctx context.Context, feeds []Feed, a *Admission, o Options, catalog *m
 		if err != nil {
 			return err
 		}
-		if err := spool.write(f); err != nil {
+		line := spooled{Feed: f.feed, Entry: f.entry}
+		if o.Contaminated != nil && f.entry.Rule == "" {
+			if reason, score, bad := o.Contaminated(f.entry.Prompt); bad {
+				line.Contamination = &contamination{reason, score}
+			}
+		}
+		if err := spool.write(line); err != nil {
 			return err
 		}
-		similar.add(f.entry)
+		if line.pair() {
+			similar.add(f.entry)
+		}
 		if o.Saw != nil {
 			o.Saw()
 		}
@@ -57,18 +65,22 @@ func open(ctx context.Context, feeds []Feed, a *Admission, o Options, catalog *m
 		return err
 	}
 	n := 0
-	for f, err := range spool.entries() {
+	for line, err := range spool.entries() {
 		if err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		p := f.entry.pair(feeds[f.feed].Source.Name(), feeds[f.feed].License)
+		p := line.Entry.pair(feeds[line.Feed].Source.Name(), feeds[line.Feed].License)
 		item := irgdata.Item[irgdata.Pair]{Value: p}
-		if f.entry.Rule != "" {
-			item = reject(p, f.entry.Rule, f.entry.Reason)
-		} else {
+		switch {
+		case line.Entry.Rule != "":
+			item = reject(p, line.Entry.Rule, line.Entry.Reason)
+		case line.Contamination != nil:
+			item = reject(p, "contaminated", line.Contamination.Reason)
+			item.Reject.Score = line.Contamination.Score
+		default:
 			if r := similar.against(n, p); r != nil {
 				item = irgdata.Item[irgdata.Pair]{Reject: r}
 			}
@@ -92,7 +104,18 @@ type spool struct {
 type spooled struct {
 	Feed  int   `json:"feed"`
 	Entry Entry `json:"entry"`
+	// Contamination is set for what would be a pair but for its prompt.
+	Contamination *contamination `json:"contamination,omitempty"`
 }
+
+// contamination is what Options.Contaminated said of a prompt.
+type contamination struct {
+	Reason string  `json:"reason"`
+	Score  float64 `json:"score"`
+}
+
+// pair reports whether nothing but a similar pair speaks against the entry.
+func (s spooled) pair() bool { return s.Entry.Rule == "" && s.Contamination == nil }
 
 func newSpool(work string) (*spool, error) {
 	file, err := blob.TempFile(work)
@@ -103,16 +126,16 @@ func newSpool(work string) (*spool, error) {
 	return &spool{file: file, out: out, enc: json.NewEncoder(out)}, nil
 }
 
-func (s *spool) write(f found) error {
-	if err := s.enc.Encode(spooled{f.feed, f.entry}); err != nil {
+func (s *spool) write(line spooled) error {
+	if err := s.enc.Encode(line); err != nil {
 		return fmt.Errorf("ingest: keep the entries: %w", err)
 	}
 	return nil
 }
 
 // entries reads back what was written.
-func (s *spool) entries() iter.Seq2[found, error] {
-	return func(yield func(found, error) bool) {
+func (s *spool) entries() iter.Seq2[spooled, error] {
+	return func(yield func(spooled, error) bool) {
 		err := s.out.Flush()
 		if err == nil {
 			_, err = s.file.Seek(0, io.SeekStart)
@@ -129,7 +152,7 @@ func (s *spool) entries() iter.Seq2[found, error] {
 			if err != nil {
 				err = fmt.Errorf("ingest: read the entries back: %w", err)
 			}
-			if !yield(found{line.Feed, line.Entry}, err) || err != nil {
+			if !yield(line, err) || err != nil {
 				return
 			}
 		}
@@ -153,9 +176,6 @@ func newSimilar(o Options) *similar {
 }
 
 func (s *similar) add(e Entry) {
-	if e.Rule != "" {
-		return
-	}
 	id := irgdata.PairID(e.Prompt, e.Image.Digest)
 	key := [16]byte(id[:16])
 	_, before := s.seen[key]

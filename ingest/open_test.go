@@ -378,6 +378,45 @@ func TestSimilarPairs(t *testing.T) {
 	}
 }
 
+// TestContaminated: a prompt of a benchmark is a reject that says which; its pair
+// takes the place of no other, and the catalog knows nothing of it.
+func TestContaminated(t *testing.T) {
+	source := ingest.Feed{Source: ingest.NewFolder("photos", fstest.MapFS{
+		"a.png": {Data: drawing(1, 256)}, "a.txt": file("a tower of blocks"), // the larger of two alike
+		"b.png": {Data: drawing(1, 128)}, "b.txt": file("the same tower, in other words"),
+		"c.png": {Data: drawing(2, 128)}, "c.txt": file("a red fox in the snow"),
+	}, ".", ingest.Columns{})}
+	r := newReader(t, defaults())
+	r.o.Duplicates = ingest.DuplicateOptions{ImageDistance: 31}
+	read := func(want string) []irgdata.Item[irgdata.Pair] {
+		t.Helper()
+		items, err := r.open(t.Context(), source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(keys(items), ", "); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		return items
+	}
+	const clean = "a.png, similar_image b.png, c.png"
+	read(clean)
+	var asked []string
+	r.o.Contaminated = func(prompt string) (string, float64, bool) {
+		asked = append(asked, prompt)
+		return "the prompt is one of benchmark towers", 0.9, prompt == "a tower of blocks"
+	}
+	reject := read("contaminated a.png, b.png, c.png")[0].Reject // from the catalog
+	if reject.Stage != "ingest" || reject.Reason != "the prompt is one of benchmark towers" || reject.Score != 0.9 || reject.Pair.Prompt != "a tower of blocks" {
+		t.Errorf("the reject is %+v", reject)
+	}
+	if len(asked) != 3 {
+		t.Errorf("asked about %q", asked)
+	}
+	r.o.Contaminated = nil
+	read(clean)
+}
+
 // TestOrderOfSources: which pairs stay does not depend on the order of the
 // sources or the number of workers.
 func TestOrderOfSources(t *testing.T) {

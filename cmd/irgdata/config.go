@@ -15,6 +15,7 @@ import (
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/filter"
 	"github.com/irgdata/irgdata/ingest"
+	"github.com/irgdata/irgdata/internal/benchmarks"
 	"github.com/irgdata/irgdata/internal/config"
 	"github.com/irgdata/irgdata/internal/fetch"
 	"github.com/irgdata/irgdata/modes"
@@ -189,7 +190,16 @@ type Ingest struct {
 	Captions     Captions    `yaml:"captions"`
 	Images       Images      `yaml:"images"`
 	Duplicates   Duplicates  `yaml:"duplicates"`
+	Benchmarks   Benchmarks  `yaml:"benchmarks"`
 	Download     Download    `yaml:"download"`
+}
+
+// Benchmarks say which prompts must not be trained on, because models are
+// evaluated on them.
+type Benchmarks struct {
+	Files       map[string]string `yaml:"files"` // lists of prompts, by benchmark
+	GenEval     bool              `yaml:"geneval"`
+	Containment float64           `yaml:"containment"`
 }
 
 // Captions bound the captions.
@@ -262,6 +272,7 @@ func newConfig() Config {
 			Captions:   Captions{MaxCharacters: ingest.DefaultMaxCharacters},
 			Images:     Images{MinSide: 16, MaxAspect: 10, Reencode: ingest.ReencodeNever, Quality: 95},
 			Duplicates: Duplicates{Images: ingest.DefaultImageDistance, Prompts: ingest.DefaultPromptSimilarity},
+			Benchmarks: Benchmarks{Files: map[string]string{}, GenEval: true, Containment: benchmarks.DefaultContainment},
 			Download:   Download{PerHost: 4, Attempts: 3, Timeout: config.Duration(30 * time.Second), MaxBytes: 64 << 20, MaxRedirects: 5, UserAgent: fetch.DefaultUserAgent},
 		},
 		Calls: Calls{
@@ -425,6 +436,9 @@ func (c Config) validate() error {
 	}
 	if err := c.duplicates().Validate(); err != nil {
 		return wrong("ingest.duplicates", "%v", err)
+	}
+	if err := (benchmarks.Options{Containment: c.Ingest.Benchmarks.Containment}).Validate(); err != nil {
+		return wrong("ingest.benchmarks.containment", "%v", err)
 	}
 	if err := c.download().Validate(); err != nil {
 		return wrong("ingest.download", "%v", err)

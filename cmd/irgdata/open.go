@@ -19,6 +19,7 @@ import (
 	"github.com/irgdata/irgdata/export"
 	"github.com/irgdata/irgdata/filter"
 	"github.com/irgdata/irgdata/ingest"
+	"github.com/irgdata/irgdata/internal/benchmarks"
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/images"
 	"github.com/irgdata/irgdata/internal/lock"
@@ -38,16 +39,17 @@ type dataset struct {
 	sharing *manifests.Sharing // nil when the ledger is only read
 	log     *slog.Logger
 
-	memory    *images.Memory // of decoded images, in all stages
-	feeds     []ingest.Feed
-	admission *ingest.Admission
-	prompts   modes.Prompts
-	modes     []modes.Mode
-	rules     []filter.Rule
-	annotator *annotate.Annotator
-	pools     []*pool.Pool // of models behind servers
-	closers   []func()
-	absent    bool // the store's folder is not there, and an empty one stands in
+	memory     *images.Memory // of decoded images, in all stages
+	feeds      []ingest.Feed
+	admission  *ingest.Admission
+	benchmarks []benchmarks.Item // prompts that must not be trained on
+	prompts    modes.Prompts
+	modes      []modes.Mode
+	rules      []filter.Rule
+	annotator  *annotate.Annotator
+	pools      []*pool.Pool // of models behind servers
+	closers    []func()
+	absent     bool // the store's folder is not there, and an empty one stands in
 
 	// openStore and openModel open the configured store and the named model;
 	// tests put their own in their place.
@@ -298,7 +300,7 @@ func (d *dataset) settings() manifests.Settings {
 	c := d.config
 	s := manifests.Settings{
 		Strategy: c.Strategy, Seed: c.Seed, Width: c.Image.Width, Height: c.Image.Height,
-		Limit: c.limit, Sample: c.sample, Ingest: c.ingestSettings(), Models: d.annotator.Bindings(), Steps: d.annotator.StepNames(),
+		Limit: c.limit, Sample: c.sample, Ingest: d.ingestSettings(), Models: d.annotator.Bindings(), Steps: d.annotator.StepNames(),
 	}
 	for _, m := range d.modes {
 		s.Modes = append(s.Modes, m.Name)

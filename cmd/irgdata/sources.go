@@ -6,15 +6,18 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/ingest"
+	"github.com/irgdata/irgdata/internal/benchmarks"
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/fetch"
 	"github.com/irgdata/irgdata/manifests"
@@ -41,9 +44,16 @@ func (c Config) download() fetch.Options {
 }
 
 // ingestSettings are the keys of ingest that decide which items become pairs.
-func (c Config) ingestSettings() map[string]string {
-	i := c.Ingest
+func (d *dataset) ingestSettings() map[string]string {
+	i := d.config.Ingest
+	lists := irgdata.NewDigester("benchmarks/1")
+	for _, item := range d.benchmarks {
+		lists.Text(item.Benchmark).Text(item.Text).Text(item.Place)
+	}
 	return map[string]string{
+		"benchmarks.files":        lists.Sum().String(),
+		"benchmarks.geneval":      strconv.FormatBool(i.Benchmarks.GenEval),
+		"benchmarks.containment":  fmt.Sprint(i.Benchmarks.Containment),
 		"decode_memory":           i.DecodeMemory.String(),
 		"captions.max_characters": strconv.Itoa(i.Captions.MaxCharacters),
 		"captions.max_words":      strconv.Itoa(i.Captions.MaxWords),
@@ -71,8 +81,39 @@ func (d *dataset) openIngest(ctx context.Context, a access) error {
 		}
 		d.closers = append(d.closers, fetcher.Close)
 	}
+	if d.benchmarks, err = d.config.benchmarkItems(); err != nil {
+		return err
+	}
 	d.admission, err = ingest.NewAdmission(d.config.admission(), d.memory, fetcher)
 	return err
+}
+
+// benchmarkItems are the prompts of the configured benchmarks.
+func (c Config) benchmarkItems() ([]benchmarks.Item, error) {
+	var items []benchmarks.Item
+	files := c.Ingest.Benchmarks.Files
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		of, err := benchmarks.Read(name, c.path(files[name]))
+		if err != nil {
+			return nil, usage(c.document.Errorf("ingest.benchmarks.files."+name, "%v", err))
+		}
+		items = append(items, of...)
+	}
+	return items, nil
+}
+
+// contaminated is the hook that rejects prompts of benchmarks; nil if none is
+// configured.
+func (d *dataset) contaminated() (func(string) (string, float64, bool), error) {
+	o := benchmarks.Options{GenEval: d.config.Ingest.Benchmarks.GenEval, Containment: d.config.Ingest.Benchmarks.Containment}
+	if len(d.benchmarks) == 0 && !o.GenEval {
+		return nil, nil
+	}
+	m, err := benchmarks.NewMatcher(d.benchmarks, o)
+	if err != nil {
+		return nil, err
+	}
+	return m.Contaminated, nil
 }
 
 // pairs reads the sources. Pairs of the newest snapshot are preferred to others
@@ -91,6 +132,9 @@ func (d *dataset) pairs(ctx context.Context, a access, saw func()) (iter.Seq2[ir
 		Work: d.config.path(d.config.Work), Duplicates: d.config.duplicates(),
 		Saw: saw, Inventory: d.images.Inventory,
 		Preferred: func(id irgdata.Digest) bool { _, is := members[id]; return is },
+	}
+	if o.Contaminated, err = d.contaminated(); err != nil {
+		return nil, err
 	}
 	catalog, keep := manifests.NewCatalog(d.store), d.keep
 	if a != write {

@@ -1,7 +1,9 @@
 package minhash
 
 import (
+	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -48,9 +50,47 @@ type word struct {
 	character bool // of a script without spaces
 }
 
+// Words returns the words of a prompt in the form in which prompts are compared:
+// NFKC, without case, punctuation and what no reader sees. A character of a
+// script without spaces is a word, and so is an emoji or other symbol.
+func Words(prompt string) []string {
+	if ascii(prompt) {
+		return asciiWords(prompt)
+	}
+	var out []string
+	for _, w := range words(prompt) {
+		out = append(out, w.text)
+	}
+	return out
+}
+
+func ascii(text string) bool {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// asciiWords are the words of most prompts, at a quarter of the cost.
+func asciiWords(prompt string) []string {
+	return strings.FieldsFunc(strings.ToLower(prompt), func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
+	})
+}
+
 // words returns the words of a prompt, normalised. What is in none, such as
 // punctuation, only separates them.
 func words(prompt string) []word {
+	if ascii(prompt) {
+		texts := asciiWords(prompt)
+		out := make([]word, len(texts))
+		for i, text := range texts {
+			out[i].text = text
+		}
+		return out
+	}
 	text := norm.NFKC.String(cases.Fold().String(norm.NFKC.String(prompt)))
 	var out []word
 	var run []rune
