@@ -74,14 +74,41 @@ func items(t testing.TB, s ingest.Source) (lines []string, err error) {
 
 func file(content string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(content)} }
 
-// tarOf packs files, given as name and content in turns.
+// many are files of n pairs that share the part of their names before the
+// first dot; manyItems are their items in an x.tar.
+func many(key string, n int) (files []string) {
+	for i := range n {
+		name := fmt.Sprintf("%s.%06d", key, i)
+		files = append(files, name+".jpg", "J", name+".txt", "pair "+name)
+	}
+	return files
+}
+
+func manyItems(key string, n int) (lines []string) {
+	for i := range n {
+		lines = append(lines, fmt.Sprintf("x.tar/%s.%06d.jpg \"pair %[1]s.%06[2]d\" bytes \"J\"", key, i))
+	}
+	return lines
+}
+
+// tarOf packs files, given as name and content in turns; a content of "-> name"
+// is a symbolic link and "=> name" a hard one.
 func tarOf(t testing.TB, files ...string) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	for i := 0; i < len(files); i += 2 {
-		if err := w.WriteHeader(&tar.Header{Name: files[i], Size: int64(len(files[i+1])), Mode: 0o644, Typeflag: tar.TypeReg}); err != nil {
+		header := tar.Header{Name: files[i], Size: int64(len(files[i+1])), Mode: 0o644, Typeflag: tar.TypeReg}
+		for mark, link := range map[string]byte{"-> ": tar.TypeSymlink, "=> ": tar.TypeLink} {
+			if to, ok := strings.CutPrefix(files[i+1], mark); ok {
+				header.Typeflag, header.Linkname, header.Size = link, to, 0
+			}
+		}
+		if err := w.WriteHeader(&header); err != nil {
 			t.Fatal(err)
+		}
+		if header.Linkname != "" {
+			continue
 		}
 		if _, err := w.Write([]byte(files[i+1])); err != nil {
 			t.Fatal(err)
@@ -223,6 +250,18 @@ func sourceCases(t testing.TB) []sourceCase {
 			`e.tar/d/b.png "second" bytes "B" license MIT url http://x/b`,
 			`e.tar reject archive: the archive cannot be read after item 2: something follows its end, such as a second archive`,
 		}},
+		{name: "tar: a key twice, links, too many files of a key", at: "x.tar", files: fstest.MapFS{"x.tar": {Data: tarOf(t, append([]string{
+			"a.jpg", "1", "a.txt", "one", "a.jpg", "2", "a.txt", "two", "E.JPG", "3", "E.TXT", "three",
+			"b.jpg", "-> a.jpg", "b.txt", "linked", "c.jpg", "4", "c.txt", "=> a.txt",
+		}, many("clip", 2050)...)...)}}, want: append(append([]string{
+			`x.tar/a.jpg "one" bytes "1"`,
+			`x.tar/a.jpg "two" bytes "2"`,
+			`x.tar/E.JPG "three" bytes "3"`,
+			`x.tar/b.jpg reject image: b.jpg is a link in the archive, which is not followed`,
+			`x.tar/c.jpg reject caption: c.txt is a link in the archive, which is not followed`,
+		}, manyItems("clip", 2048)...),
+			`x.tar/clip reject sample: 4 files of the sample were left out, want at most 4096 with the same name up to the first dot`,
+		)},
 		{name: "zip", at: "x.zip", files: fstest.MapFS{"x.zip": {Data: zipOf(t, "in/a.jpg", "A", "in/a.txt", "first", "in/b.jpg", "B", "in/metadata.jsonl", `{"file_name": "b.jpg", "text": "named"}`, "../evil.jpg", "E", "c.png", "C")}}, want: []string{
 			`x.zip/in/metadata.jsonl:1 "named" bytes "B"`,
 			`x.zip/c.png reject caption: there is no caption: want c.txt, or a line of a metadata.jsonl`,
