@@ -95,7 +95,7 @@ func (l Location) opens(name string) (problem, err error) {
 	if local || errors.Is(err, errIrregular) || errors.Is(err, fs.ErrNotExist) {
 		return err, nil
 	}
-	return nil, fmt.Errorf("read %s: %w", name, err)
+	return nil, err
 }
 
 var errIrregular = errors.New("is no regular file")

@@ -81,7 +81,7 @@ func (f *Folder) metadata(ctx context.Context) ([]listed, error) {
 		case d.IsDir() || !slices.Contains(metadataNames, d.Name()):
 			return nil
 		}
-		info, err := d.Info()
+		info, err := infoOf(f.fsys, name, d)
 		if err == nil {
 			files = append(files, newListed(name, info))
 		}

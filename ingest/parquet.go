@@ -85,9 +85,13 @@ func (p *Parquet) units(ctx context.Context, file listed, fit *fitting, yield fu
 // open opens a file. problem says why it is no Parquet file; the error is that
 // of reading it at all. The caller closes, also when there is a problem.
 func (p *Parquet) open(name string) (r *parquet.Reader, closeFile func(), problem, err error) {
+	problem, err = p.location.opens(name)
+	if err != nil || problem != nil {
+		return nil, func() {}, problem, err
+	}
 	file, err := p.location.FS.Open(name)
 	if err != nil {
-		return nil, func() {}, err, nil
+		return nil, func() {}, nil, err
 	}
 	closeFile = func() { file.Close() }
 	at, ok := file.(parquet.Source)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 
 	"github.com/irgdata/irgdata"
@@ -53,9 +54,16 @@ func (z *Zip) archive(ctx context.Context, file listed, yield func(Unit, error) 
 		r := Raw{Key: file.name}.problem("archive", "it cannot be read: %v", err)
 		return yield(single(file.name, r), nil)
 	}
-	opened, err := z.location.FS.Open(file.name)
+	problem, err := z.location.opens(file.name)
+	if problem != nil {
+		return broken(problem)
+	}
+	var opened fs.File
+	if err == nil {
+		opened, err = z.location.FS.Open(file.name)
+	}
 	if err != nil {
-		return broken(err)
+		return yield(Unit{}, err)
 	}
 	defer opened.Close()
 	at, ok := opened.(io.ReaderAt)
