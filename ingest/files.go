@@ -41,11 +41,14 @@ func newListed(name string, info fs.FileInfo) listed {
 // in the order of their names. A file that the pattern names itself may have
 // any. It is an error if there is none.
 func (l Location) list(extensions ...string) ([]listed, error) {
+	found := map[string]listed{}
 	patterns, err := expandBraces(l.Pattern)
+	if _, literal := fs.Stat(l.FS, l.Pattern); literal == nil { // also if it is named x[1].tar
+		patterns, err = nil, l.add(found, l.Pattern, extensions)
+	}
 	if err != nil {
 		return nil, err
 	}
-	found := map[string]listed{}
 	for _, pattern := range patterns {
 		names, err := fs.Glob(l.FS, pattern)
 		if err != nil {

@@ -206,9 +206,24 @@ func sourceCases(t testing.TB) []sourceCase {
 			`photos/metadata.jsonl:7 reject metadata: the row lacks file_name or text`,
 			"photos/sub/not-named.jpg caption in photos/sub/not-named.txt file photos/sub/not-named.jpg",
 		}},
+		{name: "metadata of another kind", at: ".", files: fstest.MapFS{
+			"a.JPG": file("A"), "a.TXT": file("x"), "sub/metadata.csv": file("camera,iso\nX,100\n"), "sub/b.jpg": file("B"), "sub/b.txt": file("x"),
+		}, kind: ingest.KindFolder, want: []string{
+			"sub/metadata.csv reject fields: which field is the caption cannot be told, among camera, iso: set `columns.caption` in the configuration",
+			"a.JPG caption in a.TXT file a.JPG",
+			"sub/b.jpg caption in sub/b.txt file sub/b.jpg",
+		}},
 		{name: "tar", at: "x.tar", files: fstest.MapFS{"x.tar": {Data: plain}}, want: []string{
 			`x.tar/a.jpg "first" bytes "A"`,
 			`x.tar/d/b.png "second" bytes "B" license MIT url http://x/b`,
+		}},
+		{name: "a name like a pattern", at: "x[1]{2}.tar", kind: ingest.KindWebDataset, files: fstest.MapFS{"x[1]{2}.tar": {Data: plain}}, want: []string{
+			`x[1]{2}.tar/a.jpg "first" bytes "A"`,
+			`x[1]{2}.tar/d/b.png "second" bytes "B" license MIT url http://x/b`,
+		}},
+		{name: "tar.zst of pzstd", at: "x.tar.zst", files: fstest.MapFS{"x.tar.zst": {Data: append([]byte("\x50\x2a\x4d\x18\x04\x00\x00\x00abcd"), zstded(t, plain)...)}}, want: []string{
+			`x.tar.zst/a.jpg "first" bytes "A"`,
+			`x.tar.zst/d/b.png "second" bytes "B" license MIT url http://x/b`,
 		}},
 		{name: "tar.gz and tar.zst, told by their content", at: "{a,b}.*", kind: ingest.KindWebDataset, files: fstest.MapFS{
 			"a.tar.gz": {Data: gzipped(t, plain)}, "b.tar": {Data: zstded(t, plain)},

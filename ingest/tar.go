@@ -2,8 +2,10 @@ package ingest
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -70,7 +72,13 @@ func (t *Tar) samples(ctx context.Context, name string) iter.Seq2[Raw, error] {
 		}
 		defer file.Close()
 		source := &failing{r: contextReader{ctx, file}}
-		plain, closePlain, _, err := decompress(source, name)
+		frames := bufio.NewReader(source)
+		err = skipFrames(frames)
+		var plain io.Reader
+		var closePlain func()
+		if err == nil {
+			plain, closePlain, _, err = decompress(frames, name)
+		}
 		if err == nil {
 			defer closePlain()
 			n := 0
@@ -86,6 +94,20 @@ func (t *Tar) samples(ctx context.Context, name string) iter.Seq2[Raw, error] {
 			yield(Raw{Key: name}, fmt.Errorf("read %s: %w", name, source.err))
 		default:
 			broken("it is no archive: %v", err)
+		}
+	}
+}
+
+// skipFrames skips the frames of a zstd file that hold no content (RFC 8878,
+// section 3.1.2), with which pzstd begins.
+func skipFrames(r *bufio.Reader) error {
+	for {
+		head, err := r.Peek(8)
+		if err != nil || binary.LittleEndian.Uint32(head)&^0xf != 0x184d2a50 {
+			return nil // reading on tells of the error
+		}
+		if _, err := io.CopyN(io.Discard, r, 8+int64(binary.LittleEndian.Uint32(head[4:]))); err != nil {
+			return err
 		}
 	}
 }
