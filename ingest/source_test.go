@@ -283,6 +283,20 @@ func sourceCases(t testing.TB) []sourceCase {
 			`x.zip/evil.jpg reject caption: there is no caption: want evil.txt, or a line of a metadata.jsonl`,
 			`x.zip/in/a.jpg "first" bytes "A"`,
 		}},
+		{name: "zip: names twice, nothing of ours", at: "*.zip", kind: ingest.KindZip, files: fstest.MapFS{
+			"a.zip": {Data: zipOf(t, "../a.jpg", "0", "a.jpg", "1", "a.txt", "one", "a.jpg", "2", "b", "a file", "b/", "", "b/", "", "b/c.jpg", "3", `b\c.txt`, "three", "..", "4")},
+			"b.zip": {Data: zipOf(t, "x.tar", "T")},
+			"c.zip": {Data: zipOf(t)},
+		}, want: []string{
+			`a.zip/../a.jpg reject archive: the archive has another file named a.jpg`,
+			`a.zip/a.jpg reject archive: the archive has another file named a.jpg`,
+			`a.zip/b reject archive: b is a file in the archive, and a folder too`,
+			`a.zip/.. reject archive: the entry ".." has no name that a file can have`,
+			`a.zip/a.jpg "one" bytes "1"`,
+			`a.zip/b/c.jpg "three" bytes "3"`,
+			`b.zip reject archive: it cannot be read: it holds no image, no caption and no metadata file`,
+			`c.zip reject archive: it cannot be read: it holds no image, no caption and no metadata file`,
+		}},
 		{name: "zip that is none", at: "x.zip", files: fstest.MapFS{"x.zip": file("rubbish")}, want: []string{
 			`x.zip reject archive: it cannot be read: zip: not a valid zip file`,
 		}},
