@@ -399,6 +399,15 @@ func sourceCases(t testing.TB) []sourceCase {
 			`out/00000.tar/000000000.jpg "first" bytes "A" url http://i/0`,
 			`out/00000.parquet:2 reject download: img2dataset did not get it: failed_to_download: HTTP Error 404: Not Found`,
 		}},
+		{name: "img2dataset, cut off", at: "out", files: fstest.MapFS{
+			"out/00000.tar": {Data: tarOf(t, "000000000.jpg", "A", "000000000.txt", "first")}, "out/00000_stats.json": file("{}"),
+			"out/00001/000010000.jpg": file("B"), "out/00001/000010000.txt": file("second"),
+			"out/00002_stats.json": file("{}"), "out/_tmp/x.jpg": file("X"), "out/7": file("no folder"),
+		}, want: []string{
+			`out/00000.tar/000000000.jpg "first" bytes "A"`,
+			`out/00001/000010000.jpg caption in out/00001/000010000.txt file out/00001/000010000.jpg`,
+			`out/00002 reject archive: the shard has neither images nor metadata: was its download cut off?`,
+		}},
 		{name: "img2dataset, files", at: "out", files: fstest.MapFS{
 			"out/00000/000000000.jpg": file("A"), "out/00000/000000000.txt": file("first"), "out/00000/000000000.json": file(`{}`),
 			"out/00000.parquet": {Data: readTestdata(t, "img2dataset.parquet")}, "out/00000_stats.json": file("{}"),
@@ -466,8 +475,8 @@ func TestSourcesThatDoNotFit(t *testing.T) {
 		"there is no field \"title\" for the caption, only a, prompt: mend `columns.caption`": {ingest.KindTable, fstest.MapFS{"x.jsonl": file(`{"prompt": "p", "a": "b"}`)}, "x.jsonl", ingest.Columns{Caption: "title"}},
 		"which field is the caption cannot be told, among image, a, b: set `columns.caption`": {ingest.KindParquet, os.DirFS("testdata"), "path.parquet", ingest.Columns{}},
 		"there is no field \"title\" for the caption, only id, caption, licence, image: mend": {ingest.KindParquet, os.DirFS("testdata"), "huggingface.parquet", ingest.Columns{Caption: "title"}},
-		`out holds no .parquet files, which img2dataset leaves`:                               {ingest.KindImg2dataset, fstest.MapFS{"out/x": file("")}, "out", ingest.Columns{}},
-		`read the folder`: {ingest.KindFolder, fstest.MapFS{}, "absent", ingest.Columns{}},
+		`out holds no shards, such as 00000.tar`:                                              {ingest.KindImg2dataset, fstest.MapFS{"out/x": file("")}, "out", ingest.Columns{}},
+		`read the folder`:                                                                     {ingest.KindFolder, fstest.MapFS{}, "absent", ingest.Columns{}},
 	} {
 		source, err := ingest.New(c.kind, "s", ingest.Location{FS: c.files, Pattern: c.at}, c.o, ingest.File{})
 		if err == nil {
