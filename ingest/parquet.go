@@ -217,8 +217,11 @@ func (t *tableReader) parquetRow(row int, m mapping, names []string, values parq
 			cells[name] = cell{text: v, set: true}
 			encoded = append(append(encoded, v...), 0)
 		case parquet.Image:
-			c := cell{text: v.Path, bytes: v.Bytes, set: true}
-			cells[name] = c
+			cells[name] = cell{text: v.Path, bytes: v.Bytes, set: true}
+			if name != m.Image && slices.Contains([]string{m.Caption, m.License, m.URL}, name) { // text that the schema does not call so
+				cells[name] = cell{text: string(v.Bytes), set: true}
+				encoded = append(append(encoded, v.Bytes...), 0)
+			}
 		default:
 			cells[name] = cell{text: fmt.Sprint(v), set: true}
 		}

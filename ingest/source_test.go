@@ -387,6 +387,10 @@ func sourceCases(t testing.TB) []sourceCase {
 			`path.parquet:0 "y" file 1.png`,
 			`path.parquet:1 "z" download http://x/2.png url http://x/2.png`,
 		}},
+		{name: "Parquet, text as bare bytes", at: "spark.parquet", files: testdataFS(t, "spark.parquet"), want: []string{
+			`spark.parquet:0 "a red square" bytes "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00@" license MIT url http://x/1`,
+			`spark.parquet:1 reject caption: the field caption is empty`,
+		}},
 		{name: "Parquet that breaks off, Parquet that is none", at: "*.parquet", kind: ingest.KindParquet, files: fstest.MapFS{"a.parquet": file("rubbish"), "b.parquet": {Data: readTestdata(t, "unknown-codec.parquet")}}, want: []string{
 			`a.parquet reject table: it cannot be read, or not to its end: parquet: it is no Parquet file, or its footer is damaged: parquet: file too small (size=7)`,
 			`b.parquet:0 reject row: the row cannot be read: parquet: open row group 0: parquet: unable to initialize page reader: compression for LZ4_RAW unimplemented`,
