@@ -33,7 +33,7 @@ func NewImg2dataset(name string, fsys fs.FS, root string, columns Columns) *Img2
 func (d *Img2dataset) Name() string { return d.name }
 
 // Options implements [Source].
-func (d *Img2dataset) Options() string { return fmt.Sprintf("img2dataset/1 %q", d.columns) }
+func (d *Img2dataset) Options() string { return fmt.Sprintf("img2dataset/2 %q", d.columns) }
 
 // IsImg2dataset reports whether the folder is an output of img2dataset, which
 // leaves a NNNNN_stats.json for each shard.

@@ -30,7 +30,7 @@ func (p *Parquet) Name() string { return p.name }
 
 // Options implements [Source].
 func (p *Parquet) Options() string {
-	return fmt.Sprintf("parquet/1 %q %q %t", p.o.Columns, p.o.Images.Name, p.o.PromptOnly)
+	return fmt.Sprintf("parquet/2 %q %q %t", p.o.Columns, p.o.Images.Name, p.o.PromptOnly)
 }
 
 // Units implements [Source]: a unit is a file whose images are in it; rows that

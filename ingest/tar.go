@@ -37,7 +37,7 @@ func NewTar(name string, l Location, columns Columns) *Tar {
 func (t *Tar) Name() string { return t.name }
 
 // Options implements [Source].
-func (t *Tar) Options() string { return fmt.Sprintf("tar/1 %q", t.columns) }
+func (t *Tar) Options() string { return fmt.Sprintf("tar/2 %q", t.columns) }
 
 // Units implements [Source]: a unit is an archive. It holds one sample at a
 // time. What is damaged is an item with a Problem: a file that is too large, a

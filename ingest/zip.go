@@ -31,7 +31,7 @@ func NewZip(name string, l Location, columns Columns) *Zip {
 func (z *Zip) Name() string { return z.name }
 
 // Options implements [Source].
-func (z *Zip) Options() string { return fmt.Sprintf("zip/1 %q", z.columns) }
+func (z *Zip) Options() string { return fmt.Sprintf("zip/2 %q", z.columns) }
 
 // Units implements [Source]. The directory of the archive at hand is in
 // memory. Nothing is unpacked, so a name that leads out of an archive leads
