@@ -79,6 +79,16 @@ func TestPipes(t *testing.T) {
 	}
 }
 
+// TestPipeOfMetadata: nor is it in a folder.
+func TestPipeOfMetadata(t *testing.T) {
+	dir := t.TempDir()
+	makePipe(t, filepath.Join(dir, "metadata.jsonl"))
+	got, err := items(t, ingest.NewFolder("s", os.DirFS(dir), ".", ingest.Columns{}))
+	if diff := cmp.Diff([]string{"metadata.jsonl reject metadata: metadata.jsonl is no regular file"}, got); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+}
+
 // TestLinks: a folder of links, as Hugging Face's cache is one, is read as if
 // the files were there, and again when they change.
 func TestLinks(t *testing.T) {
