@@ -10,7 +10,7 @@
 //	ends the body before its Content-Length, or
 //	within a chunk                                  transient  yes, the rest alone where that is safe
 //	has a name that cannot be resolved just now     transient  yes
-//	answers 403, ends the TLS handshake by an alert transient  no, it may well be meant for today
+//	answers 403, ends the TLS handshake by an alert transient  no: not within seconds
 //	calls an image text/html, or HTML an image      transient  no
 //	sends nothing                                   transient  no
 //	has a name that does not exist                  permanent  no
