@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/irgdata/irgdata"
 )
@@ -40,11 +41,14 @@ func newListed(name string, info fs.FileInfo) listed {
 // in the order of their names. A file that the pattern names itself may have
 // any. It is an error if there is none.
 func (l Location) list(extensions ...string) ([]listed, error) {
+	found := map[string]listed{}
 	patterns, err := expandBraces(l.Pattern)
+	if _, literal := fs.Stat(l.FS, l.Pattern); literal == nil { // also if it is named x[1].tar
+		patterns, err = nil, l.add(found, l.Pattern, extensions)
+	}
 	if err != nil {
 		return nil, err
 	}
-	found := map[string]listed{}
 	for _, pattern := range patterns {
 		names, err := fs.Glob(l.FS, pattern)
 		if err != nil {
@@ -79,6 +83,43 @@ func (l Location) Exists() error {
 	return err
 }
 
+// opens tries to open a file. The problem is that of a file that is gone, is no
+// regular one or may not be read; the error is that of its place, such as a
+// bucket out of reach, and ends the run.
+func (l Location) opens(name string) (problem, err error) {
+	file, err := l.open(name)
+	if err == nil {
+		return nil, file.Close()
+	}
+	local := false
+	if at := (*fs.PathError)(nil); errors.As(err, &at) {
+		_, local = at.Err.(syscall.Errno) // that of a network is wrapped
+	}
+	if local || errors.Is(err, errIrregular) || errors.Is(err, fs.ErrNotExist) {
+		return err, nil
+	}
+	return nil, err
+}
+
+var errIrregular = errors.New("is no regular file")
+
+// open opens a regular file; opening a pipe would hang.
+func (l Location) open(name string) (fs.File, error) {
+	info, err := fs.Stat(l.FS, name)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s %w", name, errIrregular)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l.FS.Open(name)
+}
+
+// again is a unit of one item that is read each time.
+func again(name string, r Raw) Unit {
+	return Unit{Name: name, Items: func(yield func(Raw, error) bool) { yield(r, nil) }}
+}
+
 // add adds the file, or the files below the folder.
 func (l Location) add(found map[string]listed, name string, extensions []string) error {
 	info, err := fs.Stat(l.FS, name)
@@ -93,7 +134,7 @@ func (l Location) add(found map[string]listed, name string, extensions []string)
 		if err != nil || d.IsDir() || !hasExtension(name, extensions) {
 			return err
 		}
-		info, err := d.Info()
+		info, err := infoOf(l.FS, name, d)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // it went away meanwhile
 		}
@@ -102,6 +143,16 @@ func (l Location) add(found map[string]listed, name string, extensions []string)
 		}
 		return err
 	})
+}
+
+// infoOf tells of an entry of a folder; of a link, it tells of what it leads to.
+func infoOf(fsys fs.FS, name string, d fs.DirEntry) (fs.FileInfo, error) {
+	if d.Type()&fs.ModeSymlink != 0 {
+		if info, err := fs.Stat(fsys, name); err == nil {
+			return info, nil
+		}
+	}
+	return d.Info() // also of a link that leads nowhere: opening it tells
 }
 
 func hasExtension(name string, extensions []string) bool {

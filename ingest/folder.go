@@ -50,8 +50,7 @@ func (f *Folder) Units(ctx context.Context) iter.Seq2[Unit, error] {
 		metadata, err := f.metadata(ctx)
 		if err == nil {
 			for _, file := range metadata {
-				rows := skipNamed(NewTable(f.name, Location{f.fsys, file.name}, TableOptions{Columns: f.columns, Files: true}).rows(ctx, file), named)
-				if err = unitsOf(ctx, file.name, rows, yield); err != nil {
+				if err = unitsOf(ctx, file.name, skipNamed(f.rows(ctx, file), named), yield); err != nil {
 					break
 				}
 			}
@@ -81,7 +80,7 @@ func (f *Folder) metadata(ctx context.Context) ([]listed, error) {
 		case d.IsDir() || !slices.Contains(metadataNames, d.Name()):
 			return nil
 		}
-		info, err := d.Info()
+		info, err := infoOf(f.fsys, name, d)
 		if err == nil {
 			files = append(files, newListed(name, info))
 		}
@@ -90,6 +89,25 @@ func (f *Folder) metadata(ctx context.Context) ([]listed, error) {
 	depth := func(l listed) int { return strings.Count(l.name, "/") }
 	slices.SortStableFunc(files, func(a, b listed) int { return depth(b) - depth(a) })
 	return files, err
+}
+
+// rows yields the rows of a metadata file. One that is no file, or whose fields
+// are of another kind, such as a camera's, is one item with a problem, and the
+// images beside it have their captions elsewhere.
+func (f *Folder) rows(ctx context.Context, file listed) iter.Seq2[identified, error] {
+	return func(yield func(identified, error) bool) {
+		location := Location{f.fsys, file.name}
+		problem, err := location.opens(file.name)
+		var fit fitting
+		switch {
+		case err != nil:
+			yield(identified{}, err)
+		case problem != nil:
+			_ = f.emit(Raw{Key: file.name}.problem("metadata", "%v", problem), irgdata.Digest{}, yield) // the last item in any case
+		default:
+			fit.watch(NewTable(f.name, location, TableOptions{Columns: f.columns, Files: true}).rows(ctx, file))(yield)
+		}
+	}
 }
 
 // skipNamed marks the images that rows name, and makes a reject of a row that
@@ -140,7 +158,9 @@ func (f *Folder) walk(ctx context.Context, dir string, named map[[16]byte]struct
 	files := map[string]fs.DirEntry{}
 	stems := map[string]bool{} // of images
 	for _, e := range entries {
-		files[e.Name()] = e
+		if _, before := files[captionKey(e.Name())]; !before || captionKey(e.Name()) == e.Name() {
+			files[captionKey(e.Name())] = e
+		}
 		if isImage(e.Name()) {
 			stems[withoutExtension(e.Name())] = true
 		}
@@ -169,7 +189,7 @@ func (f *Folder) walk(ctx context.Context, dir string, named map[[16]byte]struct
 			if _, has := named[nameKey(name)]; has {
 				continue
 			}
-			raw, id := f.image(name, files)
+			raw, id := f.image(name, e, files)
 			if err := f.emit(raw, id, yield); err != nil {
 				return err
 			}
@@ -192,8 +212,9 @@ func (f *Folder) emit(r Raw, state irgdata.Digest, yield func(identified, error)
 	return nil
 }
 
-// image is an image file with its caption file, and the state of both.
-func (f *Folder) image(name string, files map[string]fs.DirEntry) (Raw, irgdata.Digest) {
+// image is an image file with its caption file, and the state of both. The files
+// of its folder are by captionKey.
+func (f *Folder) image(name string, entry fs.DirEntry, files map[string]fs.DirEntry) (Raw, irgdata.Digest) {
 	state := irgdata.NewDigester("image/1")
 	// look gives the file of an entry. What is no plain file has no version of
 	// its own: whoever reads it has to look first.
@@ -207,7 +228,7 @@ func (f *Folder) image(name string, files map[string]fs.DirEntry) (Raw, irgdata.
 		}
 		return file
 	}
-	r := Raw{Key: name, Name: name, Columns: f.columns, File: look(files[path.Base(name)])}
+	r := Raw{Key: name, Name: name, Columns: f.columns, File: look(entry)}
 	stem := withoutExtension(path.Base(name))
 	for _, extension := range captionExtensions {
 		if e, ok := files[stem+extension]; ok {

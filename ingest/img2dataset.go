@@ -7,14 +7,16 @@ import (
 	"io/fs"
 	"iter"
 	"path"
+	"slices"
+	"strings"
 
 	"github.com/irgdata/irgdata"
 )
 
 // Img2dataset is a source of what img2dataset has downloaded, in any of its
 // three forms: NNNNN.tar, a folder NNNNN, or NNNNN.parquet with the images in
-// it. Beside the first two lies a NNNNN.parquet that tells what could not be
-// downloaded; each of those is an item with a Problem.
+// it. Beside the first two mostly lies a NNNNN.parquet that tells what could not
+// be downloaded; each of those is an item with a Problem.
 type Img2dataset struct {
 	name    string
 	fsys    fs.FS
@@ -31,7 +33,7 @@ func NewImg2dataset(name string, fsys fs.FS, root string, columns Columns) *Img2
 func (d *Img2dataset) Name() string { return d.name }
 
 // Options implements [Source].
-func (d *Img2dataset) Options() string { return fmt.Sprintf("img2dataset/1 %q", d.columns) }
+func (d *Img2dataset) Options() string { return fmt.Sprintf("img2dataset/2 %q", d.columns) }
 
 // IsImg2dataset reports whether the folder is an output of img2dataset, which
 // leaves a NNNNN_stats.json for each shard.
@@ -43,10 +45,7 @@ func IsImg2dataset(fsys fs.FS, root string) bool {
 // Units implements [Source], shard by shard.
 func (d *Img2dataset) Units(ctx context.Context) iter.Seq2[Unit, error] {
 	return func(yield func(Unit, error) bool) {
-		shards, err := fs.Glob(d.fsys, path.Join(d.root, "*.parquet"))
-		if err == nil && len(shards) == 0 {
-			err = fmt.Errorf("%s holds no .parquet files, which img2dataset leaves: is it its output folder?", d.root)
-		}
+		shards, err := d.shards()
 		if err != nil {
 			yield(Unit{}, err)
 			return
@@ -61,8 +60,34 @@ func (d *Img2dataset) Units(ctx context.Context) iter.Seq2[Unit, error] {
 	}
 }
 
-func (d *Img2dataset) shard(ctx context.Context, shard string) iter.Seq2[Unit, error] {
-	stem := withoutExtension(shard)
+// shards lists the shards: the paths of their files without extensions. A shard
+// whose download was cut off lacks some of the files, and is one all the same.
+func (d *Img2dataset) shards() ([]string, error) {
+	entries, err := fs.ReadDir(d.fsys, d.root)
+	if err != nil {
+		return nil, fmt.Errorf("read the folder %s: %w", d.root, err)
+	}
+	var shards []string
+	for _, e := range entries {
+		stem, found := e.Name(), e.IsDir() && strings.Trim(e.Name(), "0123456789") == ""
+		for _, suffix := range []string{".tar", ".parquet", "_stats.json"} {
+			if s, ok := strings.CutSuffix(e.Name(), suffix); ok {
+				stem, found = s, true
+			}
+		}
+		if found {
+			shards = append(shards, path.Join(d.root, stem))
+		}
+	}
+	if len(shards) == 0 {
+		return nil, fmt.Errorf("%s holds no shards, such as 00000.tar, 00000.parquet or a folder 00000: is it the output folder of img2dataset?", d.root)
+	}
+	slices.Sort(shards)
+	return slices.Compact(shards), nil
+}
+
+func (d *Img2dataset) shard(ctx context.Context, stem string) iter.Seq2[Unit, error] {
+	shard := stem + ".parquet"
 	var images Source
 	if info, err := fs.Stat(d.fsys, stem+".tar"); err == nil && !info.IsDir() {
 		images = NewTar(d.name, Location{d.fsys, stem + ".tar"}, d.columns)
@@ -70,7 +95,14 @@ func (d *Img2dataset) shard(ctx context.Context, shard string) iter.Seq2[Unit, e
 		images = NewFolder(d.name, d.fsys, stem, d.columns)
 	}
 	location := Location{d.fsys, shard}
-	if images == nil {
+	_, err := fs.Stat(d.fsys, shard)
+	told := !errors.Is(err, fs.ErrNotExist) // what could not be downloaded
+	switch {
+	case images == nil && !told:
+		return func(yield func(Unit, error) bool) {
+			yield(fixed(stem, Raw{Key: stem}.problem("archive", "the shard has neither images nor metadata: was its download cut off?")), nil)
+		}
+	case images == nil:
 		return NewParquet(d.name, location, TableOptions{Columns: d.columns}).Units(ctx)
 	}
 	return func(yield func(Unit, error) bool) {
@@ -78,6 +110,9 @@ func (d *Img2dataset) shard(ctx context.Context, shard string) iter.Seq2[Unit, e
 			if !yield(unit, err) || err != nil {
 				return
 			}
+		}
+		if !told {
+			return
 		}
 		files, err := location.list()
 		if err == nil {

@@ -30,7 +30,7 @@ func (p *Parquet) Name() string { return p.name }
 
 // Options implements [Source].
 func (p *Parquet) Options() string {
-	return fmt.Sprintf("parquet/1 %q %q %t", p.o.Columns, p.o.Images.Name, p.o.PromptOnly)
+	return fmt.Sprintf("parquet/2 %q %q %t", p.o.Columns, p.o.Images.Name, p.o.PromptOnly)
 }
 
 // Units implements [Source]: a unit is a file whose images are in it; rows that
@@ -85,9 +85,13 @@ func (p *Parquet) units(ctx context.Context, file listed, fit *fitting, yield fu
 // open opens a file. problem says why it is no Parquet file; the error is that
 // of reading it at all. The caller closes, also when there is a problem.
 func (p *Parquet) open(name string) (r *parquet.Reader, closeFile func(), problem, err error) {
+	problem, err = p.location.opens(name)
+	if err != nil || problem != nil {
+		return nil, func() {}, problem, err
+	}
 	file, err := p.location.FS.Open(name)
 	if err != nil {
-		return nil, func() {}, err, nil
+		return nil, func() {}, nil, err
 	}
 	closeFile = func() { file.Close() }
 	at, ok := file.(parquet.Source)
@@ -213,8 +217,11 @@ func (t *tableReader) parquetRow(row int, m mapping, names []string, values parq
 			cells[name] = cell{text: v, set: true}
 			encoded = append(append(encoded, v...), 0)
 		case parquet.Image:
-			c := cell{text: v.Path, bytes: v.Bytes, set: true}
-			cells[name] = c
+			cells[name] = cell{text: v.Path, bytes: v.Bytes, set: true}
+			if name != m.Image && slices.Contains([]string{m.Caption, m.License, m.URL}, name) { // text that the schema does not call so
+				cells[name] = cell{text: string(v.Bytes), set: true}
+				encoded = append(append(encoded, v.Bytes...), 0)
+			}
 		default:
 			cells[name] = cell{text: fmt.Sprint(v), set: true}
 		}

@@ -74,14 +74,41 @@ func items(t testing.TB, s ingest.Source) (lines []string, err error) {
 
 func file(content string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(content)} }
 
-// tarOf packs files, given as name and content in turns.
+// many are files of n pairs that share the part of their names before the
+// first dot; manyItems are their items in an x.tar.
+func many(key string, n int) (files []string) {
+	for i := range n {
+		name := fmt.Sprintf("%s.%06d", key, i)
+		files = append(files, name+".jpg", "J", name+".txt", "pair "+name)
+	}
+	return files
+}
+
+func manyItems(key string, n int) (lines []string) {
+	for i := range n {
+		lines = append(lines, fmt.Sprintf("x.tar/%s.%06d.jpg \"pair %[1]s.%06[2]d\" bytes \"J\"", key, i))
+	}
+	return lines
+}
+
+// tarOf packs files, given as name and content in turns; a content of "-> name"
+// is a symbolic link and "=> name" a hard one.
 func tarOf(t testing.TB, files ...string) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	for i := 0; i < len(files); i += 2 {
-		if err := w.WriteHeader(&tar.Header{Name: files[i], Size: int64(len(files[i+1])), Mode: 0o644, Typeflag: tar.TypeReg}); err != nil {
+		header := tar.Header{Name: files[i], Size: int64(len(files[i+1])), Mode: 0o644, Typeflag: tar.TypeReg}
+		for mark, link := range map[string]byte{"-> ": tar.TypeSymlink, "=> ": tar.TypeLink} {
+			if to, ok := strings.CutPrefix(files[i+1], mark); ok {
+				header.Typeflag, header.Linkname, header.Size = link, to, 0
+			}
+		}
+		if err := w.WriteHeader(&header); err != nil {
 			t.Fatal(err)
+		}
+		if header.Linkname != "" {
+			continue
 		}
 		if _, err := w.Write([]byte(files[i+1])); err != nil {
 			t.Fatal(err)
@@ -179,9 +206,24 @@ func sourceCases(t testing.TB) []sourceCase {
 			`photos/metadata.jsonl:7 reject metadata: the row lacks file_name or text`,
 			"photos/sub/not-named.jpg caption in photos/sub/not-named.txt file photos/sub/not-named.jpg",
 		}},
+		{name: "metadata of another kind", at: ".", files: fstest.MapFS{
+			"a.JPG": file("A"), "a.TXT": file("x"), "sub/metadata.csv": file("camera,iso\nX,100\n"), "sub/b.jpg": file("B"), "sub/b.txt": file("x"),
+		}, kind: ingest.KindFolder, want: []string{
+			"sub/metadata.csv reject fields: which field is the caption cannot be told, among camera, iso: set `columns.caption` in the configuration",
+			"a.JPG caption in a.TXT file a.JPG",
+			"sub/b.jpg caption in sub/b.txt file sub/b.jpg",
+		}},
 		{name: "tar", at: "x.tar", files: fstest.MapFS{"x.tar": {Data: plain}}, want: []string{
 			`x.tar/a.jpg "first" bytes "A"`,
 			`x.tar/d/b.png "second" bytes "B" license MIT url http://x/b`,
+		}},
+		{name: "a name like a pattern", at: "x[1]{2}.tar", kind: ingest.KindWebDataset, files: fstest.MapFS{"x[1]{2}.tar": {Data: plain}}, want: []string{
+			`x[1]{2}.tar/a.jpg "first" bytes "A"`,
+			`x[1]{2}.tar/d/b.png "second" bytes "B" license MIT url http://x/b`,
+		}},
+		{name: "tar.zst of pzstd", at: "x.tar.zst", files: fstest.MapFS{"x.tar.zst": {Data: append([]byte("\x50\x2a\x4d\x18\x04\x00\x00\x00abcd"), zstded(t, plain)...)}}, want: []string{
+			`x.tar.zst/a.jpg "first" bytes "A"`,
+			`x.tar.zst/d/b.png "second" bytes "B" license MIT url http://x/b`,
 		}},
 		{name: "tar.gz and tar.zst, told by their content", at: "{a,b}.*", kind: ingest.KindWebDataset, files: fstest.MapFS{
 			"a.tar.gz": {Data: gzipped(t, plain)}, "b.tar": {Data: zstded(t, plain)},
@@ -223,11 +265,37 @@ func sourceCases(t testing.TB) []sourceCase {
 			`e.tar/d/b.png "second" bytes "B" license MIT url http://x/b`,
 			`e.tar reject archive: the archive cannot be read after item 2: something follows its end, such as a second archive`,
 		}},
+		{name: "tar: a key twice, links, too many files of a key", at: "x.tar", files: fstest.MapFS{"x.tar": {Data: tarOf(t, append([]string{
+			"a.jpg", "1", "a.txt", "one", "a.jpg", "2", "a.txt", "two", "E.JPG", "3", "E.TXT", "three",
+			"b.jpg", "-> a.jpg", "b.txt", "linked", "c.jpg", "4", "c.txt", "=> a.txt",
+		}, many("clip", 2050)...)...)}}, want: append(append([]string{
+			`x.tar/a.jpg "one" bytes "1"`,
+			`x.tar/a.jpg "two" bytes "2"`,
+			`x.tar/E.JPG "three" bytes "3"`,
+			`x.tar/b.jpg reject image: b.jpg is a link in the archive, which is not followed`,
+			`x.tar/c.jpg reject caption: c.txt is a link in the archive, which is not followed`,
+		}, manyItems("clip", 2048)...),
+			`x.tar/clip reject sample: 4 files of the sample were left out, want at most 4096 with the same name up to the first dot`,
+		)},
 		{name: "zip", at: "x.zip", files: fstest.MapFS{"x.zip": {Data: zipOf(t, "in/a.jpg", "A", "in/a.txt", "first", "in/b.jpg", "B", "in/metadata.jsonl", `{"file_name": "b.jpg", "text": "named"}`, "../evil.jpg", "E", "c.png", "C")}}, want: []string{
 			`x.zip/in/metadata.jsonl:1 "named" bytes "B"`,
 			`x.zip/c.png reject caption: there is no caption: want c.txt, or a line of a metadata.jsonl`,
 			`x.zip/evil.jpg reject caption: there is no caption: want evil.txt, or a line of a metadata.jsonl`,
 			`x.zip/in/a.jpg "first" bytes "A"`,
+		}},
+		{name: "zip: names twice, nothing of ours", at: "*.zip", kind: ingest.KindZip, files: fstest.MapFS{
+			"a.zip": {Data: zipOf(t, "../a.jpg", "0", "a.jpg", "1", "a.txt", "one", "a.jpg", "2", "b", "a file", "b/", "", "b/", "", "b/c.jpg", "3", `b\c.txt`, "three", "..", "4")},
+			"b.zip": {Data: zipOf(t, "x.tar", "T")},
+			"c.zip": {Data: zipOf(t)},
+		}, want: []string{
+			`a.zip/../a.jpg reject archive: the archive has another file named a.jpg`,
+			`a.zip/a.jpg reject archive: the archive has another file named a.jpg`,
+			`a.zip/b reject archive: b is a file in the archive, and a folder too`,
+			`a.zip/.. reject archive: the entry ".." has no name that a file can have`,
+			`a.zip/a.jpg "one" bytes "1"`,
+			`a.zip/b/c.jpg "three" bytes "3"`,
+			`b.zip reject archive: it cannot be read: it holds no image, no caption and no metadata file`,
+			`c.zip reject archive: it cannot be read: it holds no image, no caption and no metadata file`,
 		}},
 		{name: "zip that is none", at: "x.zip", files: fstest.MapFS{"x.zip": file("rubbish")}, want: []string{
 			`x.zip reject archive: it cannot be read: zip: not a valid zip file`,
@@ -356,6 +424,10 @@ func sourceCases(t testing.TB) []sourceCase {
 			`path.parquet:0 "y" file 1.png`,
 			`path.parquet:1 "z" download http://x/2.png url http://x/2.png`,
 		}},
+		{name: "Parquet, text as bare bytes", at: "spark.parquet", files: testdataFS(t, "spark.parquet"), want: []string{
+			`spark.parquet:0 "a red square" bytes "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00@" license MIT url http://x/1`,
+			`spark.parquet:1 reject caption: the field caption is empty`,
+		}},
 		{name: "Parquet that breaks off, Parquet that is none", at: "*.parquet", kind: ingest.KindParquet, files: fstest.MapFS{"a.parquet": file("rubbish"), "b.parquet": {Data: readTestdata(t, "unknown-codec.parquet")}}, want: []string{
 			`a.parquet reject table: it cannot be read, or not to its end: parquet: it is no Parquet file, or its footer is damaged: parquet: file too small (size=7)`,
 			`b.parquet:0 reject row: the row cannot be read: parquet: open row group 0: parquet: unable to initialize page reader: compression for LZ4_RAW unimplemented`,
@@ -367,6 +439,15 @@ func sourceCases(t testing.TB) []sourceCase {
 		}, want: []string{
 			`out/00000.tar/000000000.jpg "first" bytes "A" url http://i/0`,
 			`out/00000.parquet:2 reject download: img2dataset did not get it: failed_to_download: HTTP Error 404: Not Found`,
+		}},
+		{name: "img2dataset, cut off", at: "out", files: fstest.MapFS{
+			"out/00000.tar": {Data: tarOf(t, "000000000.jpg", "A", "000000000.txt", "first")}, "out/00000_stats.json": file("{}"),
+			"out/00001/000010000.jpg": file("B"), "out/00001/000010000.txt": file("second"),
+			"out/00002_stats.json": file("{}"), "out/_tmp/x.jpg": file("X"), "out/7": file("no folder"),
+		}, want: []string{
+			`out/00000.tar/000000000.jpg "first" bytes "A"`,
+			`out/00001/000010000.jpg caption in out/00001/000010000.txt file out/00001/000010000.jpg`,
+			`out/00002 reject archive: the shard has neither images nor metadata: was its download cut off?`,
 		}},
 		{name: "img2dataset, files", at: "out", files: fstest.MapFS{
 			"out/00000/000000000.jpg": file("A"), "out/00000/000000000.txt": file("first"), "out/00000/000000000.json": file(`{}`),
@@ -435,8 +516,8 @@ func TestSourcesThatDoNotFit(t *testing.T) {
 		"there is no field \"title\" for the caption, only a, prompt: mend `columns.caption`": {ingest.KindTable, fstest.MapFS{"x.jsonl": file(`{"prompt": "p", "a": "b"}`)}, "x.jsonl", ingest.Columns{Caption: "title"}},
 		"which field is the caption cannot be told, among image, a, b: set `columns.caption`": {ingest.KindParquet, os.DirFS("testdata"), "path.parquet", ingest.Columns{}},
 		"there is no field \"title\" for the caption, only id, caption, licence, image: mend": {ingest.KindParquet, os.DirFS("testdata"), "huggingface.parquet", ingest.Columns{Caption: "title"}},
-		`out holds no .parquet files, which img2dataset leaves`:                               {ingest.KindImg2dataset, fstest.MapFS{"out/x": file("")}, "out", ingest.Columns{}},
-		`read the folder`: {ingest.KindFolder, fstest.MapFS{}, "absent", ingest.Columns{}},
+		`out holds no shards, such as 00000.tar`:                                              {ingest.KindImg2dataset, fstest.MapFS{"out/x": file("")}, "out", ingest.Columns{}},
+		`read the folder`:                                                                     {ingest.KindFolder, fstest.MapFS{}, "absent", ingest.Columns{}},
 	} {
 		source, err := ingest.New(c.kind, "s", ingest.Location{FS: c.files, Pattern: c.at}, c.o, ingest.File{})
 		if err == nil {

@@ -2,15 +2,16 @@ package ingest
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"path"
-	"slices"
 	"strings"
 )
 
@@ -36,7 +37,7 @@ func NewTar(name string, l Location, columns Columns) *Tar {
 func (t *Tar) Name() string { return t.name }
 
 // Options implements [Source].
-func (t *Tar) Options() string { return fmt.Sprintf("tar/1 %q", t.columns) }
+func (t *Tar) Options() string { return fmt.Sprintf("tar/2 %q", t.columns) }
 
 // Units implements [Source]: a unit is an archive. It holds one sample at a
 // time. What is damaged is an item with a Problem: a file that is too large, a
@@ -49,7 +50,12 @@ func (t *Tar) Units(ctx context.Context) iter.Seq2[Unit, error] {
 			return
 		}
 		for _, file := range files {
-			if !yield(Unit{Name: file.name, Version: file.version, Items: t.samples(ctx, file.name)}, nil) {
+			unit := Unit{Name: file.name, Version: file.version, Items: t.samples(ctx, file.name)}
+			problem, err := t.location.opens(file.name)
+			if problem != nil {
+				unit = again(file.name, Raw{Key: file.name}.problem("archive", "%v", problem))
+			}
+			if !yield(unit, err) || err != nil {
 				return
 			}
 		}
@@ -60,13 +66,19 @@ func (t *Tar) samples(ctx context.Context, name string) iter.Seq2[Raw, error] {
 	return func(yield func(Raw, error) bool) {
 		broken := func(format string, args ...any) { yield(Raw{Key: name}.problem("archive", format, args...), nil) }
 		file, err := t.location.FS.Open(name)
-		if err != nil {
-			broken("%v", err)
+		if err != nil { // it could be opened when it was listed
+			yield(Raw{Key: name}, fmt.Errorf("read %s: %w", name, err))
 			return
 		}
 		defer file.Close()
 		source := &failing{r: contextReader{ctx, file}}
-		plain, closePlain, _, err := decompress(source, name)
+		frames := bufio.NewReader(source)
+		err = skipFrames(frames)
+		var plain io.Reader
+		var closePlain func()
+		if err == nil {
+			plain, closePlain, _, err = decompress(frames, name)
+		}
 		if err == nil {
 			defer closePlain()
 			n := 0
@@ -86,12 +98,33 @@ func (t *Tar) samples(ctx context.Context, name string) iter.Seq2[Raw, error] {
 	}
 }
 
+// skipFrames skips the frames of a zstd file that hold no content (RFC 8878,
+// section 3.1.2), with which pzstd begins.
+func skipFrames(r *bufio.Reader) error {
+	for {
+		head, err := r.Peek(8)
+		if err != nil || binary.LittleEndian.Uint32(head)&^0xf != 0x184d2a50 {
+			return nil // reading on tells of the error
+		}
+		if _, err := io.CopyN(io.Discard, r, 8+int64(binary.LittleEndian.Uint32(head[4:]))); err != nil {
+			return err
+		}
+	}
+}
+
 // sample is what an archive says of one sample.
 type sample struct {
 	key    string // the common part of the names
 	images []member
 	texts  []member
+	names  map[string]struct{} // of both
+	byName map[string]int      // of texts, by captionKey
 	bytes  int64
+	beyond int // files that are more than a sample may have
+}
+
+func newSample(key string) sample {
+	return sample{key: key, names: map[string]struct{}{}, byName: map[string]int{}}
 }
 
 // member is a file of a sample.
@@ -101,21 +134,24 @@ type member struct {
 	problem string
 }
 
-// maxSampleBytes bounds the files of a sample together.
-const maxSampleBytes = 2 * maxFileBytes
+// The bounds of a sample's files together.
+const (
+	maxSampleBytes = 2 * maxFileBytes
+	maxSampleFiles = 4096
+)
 
 // read reads an archive's samples.
 func (t *Tar) read(r io.Reader, archive string, yield func(Raw) bool) error {
 	ending := &zeros{r: r}
 	archiveReader := tar.NewReader(ending)
-	var s sample
+	s := newSample("")
 	flush := func() error {
 		for _, raw := range t.raws(archive, s) {
 			if !yield(raw) {
 				return errStop
 			}
 		}
-		s = sample{}
+		s = newSample("")
 		return nil
 	}
 	for {
@@ -129,11 +165,12 @@ func (t *Tar) read(r io.Reader, archive string, yield func(Raw) bool) error {
 		if err != nil {
 			return errors.Join(flush(), err)
 		}
-		if header.Typeflag != tar.TypeReg || strings.HasPrefix(path.Base(header.Name), ".") {
+		if header.Typeflag == tar.TypeDir || header.Typeflag == tar.TypeXGlobalHeader || strings.HasPrefix(path.Base(header.Name), ".") {
 			continue
 		}
 		key := sampleKey(header.Name)
-		if key != s.key {
+		_, twice := s.names[header.Name] // two samples of one key follow one another
+		if key != s.key || twice {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -186,15 +223,26 @@ func sampleKey(name string) string {
 
 // add reads a file if it is an image or a caption.
 func (s *sample) add(header *tar.Header, r io.Reader) error {
-	m := member{name: header.Name}
 	picture := isImage(header.Name)
+	if !picture && !hasExtension(header.Name, captionExtensions) {
+		return nil // a feature of the sample that is not ours
+	}
+	if len(s.names) == maxSampleFiles || s.bytes+int64(len(header.Name)) > maxSampleBytes {
+		s.beyond++
+		return nil
+	}
+	s.names[header.Name] = struct{}{}
+	s.bytes += int64(len(header.Name))
+	m := member{name: header.Name}
 	limit := int64(maxFileBytes)
 	if !picture {
 		limit = maxCaptionFile
 	}
 	switch {
-	case !picture && !hasExtension(header.Name, captionExtensions):
-		return nil // a feature of the sample that is not ours
+	case header.Typeflag == tar.TypeLink || header.Typeflag == tar.TypeSymlink:
+		m.problem = fmt.Sprintf("%s is a link in the archive, which is not followed", header.Name)
+	case header.Typeflag != tar.TypeReg && header.Typeflag != tar.TypeGNUSparse:
+		m.problem = fmt.Sprintf("%s is no regular file", header.Name)
 	case header.Size > limit || s.bytes+header.Size > maxSampleBytes:
 		m.problem = fmt.Sprintf("%s has %d bytes, want at most %d in a sample's file and %d in a sample", header.Name, header.Size, limit, int64(maxSampleBytes))
 	default:
@@ -207,21 +255,27 @@ func (s *sample) add(header *tar.Header, r io.Reader) error {
 	}
 	if picture {
 		s.images = append(s.images, m)
-	} else {
-		s.texts = append(s.texts, m)
+		return nil
 	}
+	if _, before := s.byName[captionKey(m.name)]; !before {
+		s.byName[captionKey(m.name)] = len(s.texts)
+	}
+	s.texts = append(s.texts, m)
 	return nil
+}
+
+// captionKey is the name of a caption's file whatever the case of its
+// extension.
+func captionKey(name string) string {
+	return withoutExtension(name) + strings.ToLower(path.Ext(name))
 }
 
 // raws makes items of a sample: one for each image, or a problem.
 func (t *Tar) raws(archive string, s sample) []Raw {
-	if len(s.images) == 0 {
-		if len(s.texts) == 0 {
-			return nil // nothing of ours
-		}
-		return []Raw{Raw{Key: archive + "/" + s.key}.problem("image", "the sample has no image, only %s", path.Base(s.texts[0].name))}
-	}
 	var raws []Raw
+	if len(s.images) == 0 && len(s.texts) > 0 {
+		raws = append(raws, Raw{Key: archive + "/" + s.key}.problem("image", "the sample has no image, only %s", path.Base(s.texts[0].name)))
+	}
 	for _, picture := range s.images {
 		r := Raw{Key: archive + "/" + picture.name, Name: picture.name, Encoded: picture.content}
 		caption, ok := s.captionOf(picture.name)
@@ -240,22 +294,37 @@ func (t *Tar) raws(archive string, s sample) []Raw {
 		}
 		raws = append(raws, r)
 	}
+	if s.beyond > 0 {
+		raws = append(raws, Raw{Key: archive + "/" + s.key}.problem("sample", "%d files of the sample were left out, want at most %d with the same name up to the first dot", s.beyond, maxSampleFiles))
+	}
 	return raws
 }
 
-// captionOf finds an image's caption: a file of the same name, else the
-// sample's only caption or the one that bears its key alone.
+// text finds a caption's file by its name.
+func (s sample) text(name string) (member, bool) {
+	i, ok := s.byName[name]
+	if !ok {
+		return member{}, false
+	}
+	return s.texts[i], true
+}
+
+// captionOf finds an image's caption: a file of the same name, else the one
+// that bears the sample's key alone, or the only image's only one.
 func (s sample) captionOf(picture string) (member, bool) {
-	for _, extension := range captionExtensions {
-		for _, t := range s.texts {
-			if t.name == withoutExtension(picture)+extension {
+	for _, stem := range []string{withoutExtension(picture), s.key} {
+		for _, extension := range captionExtensions {
+			if t, ok := s.text(stem + extension); ok {
 				return t, true
 			}
 		}
 	}
+	if len(s.images) > 1 {
+		return member{}, false
+	}
 	for _, extension := range captionExtensions {
 		for _, t := range s.texts {
-			if t.name == s.key+extension || len(s.images) == 1 && hasExtension(t.name, []string{extension}) {
+			if hasExtension(t.name, []string{extension}) {
 				return t, true
 			}
 		}
@@ -266,13 +335,12 @@ func (s sample) captionOf(picture string) (member, bool) {
 // detailsOf finds the .json that says more of an image whose caption is in
 // another file.
 func (s sample) detailsOf(picture string, caption member) (member, bool) {
-	i := slices.IndexFunc(s.texts, func(t member) bool {
-		return t.name != caption.name && t.problem == "" && (t.name == withoutExtension(picture)+".json" || t.name == s.key+".json")
-	})
-	if i < 0 {
-		return member{}, false
+	for _, stem := range []string{withoutExtension(picture), s.key} {
+		if t, ok := s.text(stem + ".json"); ok && t.name != caption.name && t.problem == "" {
+			return t, true
+		}
 	}
-	return s.texts[i], true
+	return member{}, false
 }
 
 // maxCaptionFile bounds a caption's file.

@@ -81,3 +81,10 @@ pq.write_table(
     ),
     "img2dataset.parquet",
 )
+
+# Text that is not marked as such, as Spark once wrote it (spark.sql.parquet.binaryAsString).
+pq.write_table(
+    pa.table({k: pa.array(v, pa.binary()) for k, v in {"caption": [b"a red square", None], "license": [b"MIT", b"MIT"], "image": [PNG, PNG], "url": [b"http://x/1", None]}.items()}),
+    "spark.parquet",
+    compression="snappy",
+)

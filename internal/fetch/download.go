@@ -166,7 +166,11 @@ func (d *download) read(ctx context.Context, response *http.Response, size int64
 			return d.fail(Permanent, nil, "the body is encoded as %.40q: want it as it is, as was asked for", encoding)
 		}
 	}
-	if contentType := response.Header.Get("Content-Type"); !mayBeImage(contentType) {
+	switch contentType := response.Header.Get("Content-Type"); {
+	case mayBeImage(contentType):
+	case strings.HasPrefix(strings.ToLower(strings.TrimSpace(contentType)), html):
+		return d.failOnce(nil, "the server calls it %.60q: want an image", contentType)
+	default:
 		return d.fail(Permanent, nil, "the server calls it %.60q: want an image", contentType)
 	}
 	if size > d.o.MaxBytes {
@@ -203,11 +207,13 @@ func (d *download) read(ctx context.Context, response *http.Response, size int64
 func (d *download) result() (Result, error) {
 	b := d.body.Bytes()
 	found := mediaType(b)
-	switch {
+	switch looks := http.DetectContentType(b); {
 	case len(b) == 0:
-		return Result{}, d.fail(Permanent, nil, "the body is empty")
+		return Result{}, d.failOnce(nil, "the body is empty")
+	case found == "" && strings.HasPrefix(looks, html):
+		return Result{}, d.failOnce(nil, "the body is no known image, it looks like %s: want %s", looks, strings.Join(d.o.Accept, ", "))
 	case found == "":
-		return Result{}, d.fail(Permanent, nil, "the body is no known image, it looks like %s: want %s", http.DetectContentType(b), strings.Join(d.o.Accept, ", "))
+		return Result{}, d.fail(Permanent, nil, "the body is no known image, it looks like %s: want %s", looks, strings.Join(d.o.Accept, ", "))
 	case !slices.Contains(d.o.Accept, found):
 		return Result{}, d.fail(Permanent, nil, "the image is %s: want %s", found, strings.Join(d.o.Accept, ", "))
 	}
@@ -243,8 +249,9 @@ func (d *download) broken(ctx context.Context, err error, what string) error {
 		return d.fail(Policy, err, "the host is at an address that is not public")
 	case errors.As(err, &name) && name.IsNotFound:
 		return d.fail(Permanent, err, "there is no such host")
-	case errors.As(err, &certificate), errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch),
-		errors.As(err, &op) && op.Op == "remote error": // an alert
+	case errors.As(err, &op) && op.Op == "remote error": // an alert, also of a server that is overloaded
+		return d.failOnce(err, "no TLS connection comes about")
+	case errors.As(err, &certificate), errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return d.fail(Permanent, err, "no TLS connection comes about")
 	}
 	return d.fail(Transient, err, "%s", what)
@@ -254,16 +261,29 @@ func (d *download) broken(ctx context.Context, err error, what string) error {
 func (d *download) statusError(h http.Header) error {
 	kind := Permanent
 	switch {
-	case d.status >= 500, d.status == http.StatusRequestTimeout, d.status == http.StatusTooEarly, d.status == http.StatusTooManyRequests:
+	case d.status >= 500, d.status == http.StatusRequestTimeout, d.status == http.StatusTooEarly, d.status == http.StatusTooManyRequests,
+		d.status == http.StatusForbidden: // also said to those who ask too often
 		kind = Transient
 	}
 	failure := d.fail(kind, nil, "the server answered %s", strings.TrimSpace(fmt.Sprintf("%d %s", d.status, http.StatusText(d.status))))
 	if kind == Transient {
 		failure.RetryAfter = retryAfter(h.Get("Retry-After"), time.Now())
 	}
+	failure.once = d.status == http.StatusForbidden
 	if failure.RetryAfter > 0 {
 		failure.Reason += fmt.Sprintf(" and asks to wait %v", failure.RetryAfter)
 	}
+	return failure
+}
+
+// html is how the media type of a web page begins: servers put one in the place
+// of an image that they do not give just now.
+const html = "text/html"
+
+// failOnce is a transient failure after which there is no other attempt.
+func (d *download) failOnce(cause error, format string, args ...any) *Error {
+	failure := d.fail(Transient, cause, format, args...)
+	failure.once = true
 	return failure
 }
 

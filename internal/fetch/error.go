@@ -36,6 +36,8 @@ type Error struct {
 	RetryAfter time.Duration
 	// Err is the cause, if there is one.
 	Err error
+
+	once bool // it may pass, but not within seconds: there is no other attempt
 }
 
 func (e *Error) Error() string {

@@ -10,17 +10,20 @@
 //	ends the body before its Content-Length, or
 //	within a chunk                                  transient  yes, the rest alone where that is safe
 //	has a name that cannot be resolved just now     transient  yes
+//	answers 403, ends the TLS handshake by an alert transient  no: not within seconds
+//	calls an image text/html, or HTML an image      transient  no
+//	sends nothing                                   transient  no
 //	has a name that does not exist                  permanent  no
-//	answers 401, 403, 404, 410, another 4xx, or
-//	anything else that is no 200                    permanent  no
+//	answers 401, 404, 410, another 4xx, or anything
+//	else that is no 200                             permanent  no
 //	has a certificate that is not trusted, no TLS   permanent  no
 //	is no URL, or not one of http or https          permanent  no
 //	redirects more than MaxRedirects times, in a
 //	loop, or to what is no URL                      permanent  no
 //	sends more than MaxBytes or announces them      permanent  no
 //	sends a Content-Encoding, such as a gzip bomb   permanent  no
-//	calls an image text/html, or HTML an image      permanent  no
-//	sends nothing, or what is not in Accept         permanent  no
+//	calls an image another text, such as JSON       permanent  no
+//	sends what is not in Accept                     permanent  no
 //	is at a private address, or redirects there     policy     no
 //	has a user name or password in the URL          policy     no
 //	says noai or noimageai in X-Robots-Tag          policy     no
@@ -126,7 +129,7 @@ func (f *Fetcher) Get(ctx context.Context, address string) (Result, error) {
 	for attempt := 1; ; attempt++ {
 		result, err := d.attempt(ctx)
 		var failure *Error
-		if err == nil || !errors.As(err, &failure) || failure.Kind != Transient || attempt == f.o.Attempts || failure.RetryAfter > f.o.MaxPause {
+		if err == nil || !errors.As(err, &failure) || failure.Kind != Transient || failure.once || attempt == f.o.Attempts || failure.RetryAfter > f.o.MaxPause {
 			return result, err
 		}
 		select {

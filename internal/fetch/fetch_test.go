@@ -175,19 +175,22 @@ func chain(n int) http.HandlerFunc {
 	}
 }
 
-// TestServers: what each server does, and what becomes of it.
-func TestServers(t *testing.T) {
+type serverCase struct {
+	name     string
+	handler  http.HandlerFunc
+	edit     func(*Options)
+	kind     Kind // empty: an image comes
+	says     string
+	status   int
+	requests int
+}
+
+// serverCases are what each server does, and what becomes of it; docs/ingest.md
+// has a row for each.
+func serverCases() []serverCase {
 	good := says("image/png", aPNG)
 	small := func(o *Options) { o.MaxBytes = 1 << 10 }
-	for _, c := range []struct {
-		name     string
-		handler  http.HandlerFunc
-		edit     func(*Options)
-		kind     Kind // empty: an image comes
-		says     string
-		status   int
-		requests int
-	}{
+	return []serverCase{
 		// Images.
 		{"an image", good, nil, "", "", 0, 1},
 		{"an image without a type", says("", aPNG), nil, "", "", 0, 1},
@@ -200,7 +203,7 @@ func TestServers(t *testing.T) {
 		// Statuses.
 		{"400", status(400), nil, Permanent, "400 Bad Request", 400, 1},
 		{"401", status(401), nil, Permanent, "401", 401, 1},
-		{"403", status(403), nil, Permanent, "403", 403, 1},
+		{"403", status(403), nil, Transient, "403", 403, 1},
 		{"404", status(404), nil, Permanent, "the server answered 404 Not Found", 404, 1},
 		{"410", status(410), nil, Permanent, "410", 410, 1},
 		{"451", status(451), nil, Permanent, "451", 451, 1},
@@ -250,8 +253,8 @@ func TestServers(t *testing.T) {
 		// Bodies that are no image.
 		{"gzip bomb", with(says("image/png", gzipped(append(bytes.Clone(aPNG), make([]byte, 8<<20)...))), "Content-Encoding", "gzip"), nil, Permanent, `encoded as "gzip"`, 200, 1},
 		{"two encodings", with(good, "Content-Encoding", "identity", "Content-Encoding", "br"), nil, Permanent, `encoded as "br"`, 200, 1},
-		{"HTML called an image", says("image/jpeg", []byte("<!DOCTYPE html><html>not found</html>")), nil, Permanent, "no known image, it looks like text/html", 200, 1},
-		{"image called HTML", says("text/html; charset=utf-8", aPNG), nil, Permanent, `calls it "text/html; charset=utf-8": want an image`, 200, 1},
+		{"HTML called an image", says("image/jpeg", []byte("<!DOCTYPE html><html>not found</html>")), nil, Transient, "no known image, it looks like text/html", 200, 1},
+		{"image called HTML", says("text/html; charset=utf-8", aPNG), nil, Transient, `calls it "text/html; charset=utf-8": want an image`, 200, 1},
 		{"image called JSON", says("application/json", aPNG), nil, Permanent, `calls it "application/json"`, 200, 1},
 		{"archive called an image", says("image/png", []byte("PK\x03\x04 and more")), nil, Permanent, "no known image, it looks like application/zip", 200, 1},
 		{"rubbish of a type that says nothing", says("binary/octet-stream", make([]byte, 1000)), nil, Permanent, "no known image", 200, 1},
@@ -260,7 +263,7 @@ func TestServers(t *testing.T) {
 				_, err = w.Write(make([]byte, 1000))
 			}
 		}, nil, Permanent, "no known image", 200, 1},
-		{"zero bytes", says("image/png", nil), nil, Permanent, "the body is empty", 200, 1},
+		{"zero bytes", says("image/png", nil), nil, Transient, "the body is empty", 200, 1},
 		{"GIF", says("image/gif", aGIF), nil, Permanent, "the image is image/gif: want image/jpeg, image/png, image/webp", 200, 1},
 		{"SVG", says("image/svg+xml", []byte("<svg xmlns='http://www.w3.org/2000/svg'/>")), nil, Permanent, "no known image", 200, 1},
 
@@ -290,7 +293,11 @@ func TestServers(t *testing.T) {
 		{"noai of what is not there", with(status(404), "X-Robots-Tag", "noai"), nil, Permanent, "404", 404, 1},
 		{"noai ignored", with(good, "X-Robots-Tag", "noai"), func(o *Options) { o.IgnoreNoAI = true }, "", "", 0, 1},
 		{"noindex alone", with(good, "X-Robots-Tag", "noindex, nofollow"), nil, "", "", 0, 1},
-	} {
+	}
+}
+
+func TestServers(t *testing.T) {
+	for _, c := range serverCases() {
 		t.Run(c.name, func(t *testing.T) {
 			var requests atomic.Int64
 			server := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -511,7 +518,7 @@ func TestTLS(t *testing.T) {
 	f.transport.TLSClientConfig = trusting.Clone()
 	f.transport.TLSClientConfig.MaxVersion = tls.VersionTLS12
 	_, err = f.Get(t.Context(), server.URL)
-	wantFailure(t, err, Permanent, "no TLS connection comes about: remote error")
+	wantFailure(t, err, Transient, "no TLS connection comes about: remote error")
 }
 
 func TestUnreachable(t *testing.T) {

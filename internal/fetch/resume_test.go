@@ -12,9 +12,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestResume: a body that broke off is asked for from there, and only where
-// the rest is sure to belong to it.
-func TestResume(t *testing.T) {
+type resumeCase struct {
+	name    string
+	handler http.HandlerFunc
+	edit    func(*Options)
+	asked   []string // Range and If-Range of each request
+	kind    Kind     // empty: the image comes
+	says    string
+}
+
+// resumeCases are bodies that broke off, and what is asked for then;
+// docs/ingest.md has a row for each.
+func resumeCases() []resumeCase {
 	half, whole := len(aPNG)/2, len(aPNG)
 	strong := with(breaksOff, "ETag", `"1"`, "Accept-Ranges", "bytes")
 	content := func(etag string) http.HandlerFunc {
@@ -33,14 +42,7 @@ func TestResume(t *testing.T) {
 		}, header...)
 	}
 	from := func(n int) string { return fmt.Sprintf(`bytes=%d- if "1"`, n) }
-	for _, c := range []struct {
-		name    string
-		handler http.HandlerFunc
-		edit    func(*Options)
-		asked   []string // Range and If-Range of each request
-		kind    Kind     // empty: the image comes
-		says    string
-	}{
+	return []resumeCase{
 		{"the rest", inTurn(strong, content(`"1"`)), nil, []string{"", from(half)}, "", ""},
 		{"the rest of an unknown whole", inTurn(strong, part(half, whole-1, whole, "Content-Range", "")), nil, []string{"", from(half)}, "", ""},
 		{"the rest after an error", inTurn(strong, status(500), content(`"1"`)), nil, []string{"", from(half), from(half)}, "", ""},
@@ -78,7 +80,13 @@ func TestResume(t *testing.T) {
 			w.WriteHeader(206)
 			w.Write(aPNG)
 		}), func(o *Options) { o.MaxBytes = 1000 }, []string{"", `bytes=500- if "1"`}, Permanent, "more than 1000 bytes"},
-	} {
+	}
+}
+
+// TestResume: a body that broke off is asked for from there, and only where
+// the rest is sure to belong to it.
+func TestResume(t *testing.T) {
+	for _, c := range resumeCases() {
 		t.Run(c.name, func(t *testing.T) {
 			var asked []string
 			server := serve(t, func(w http.ResponseWriter, r *http.Request) {

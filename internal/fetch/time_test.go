@@ -117,13 +117,16 @@ func drips(every time.Duration) http.HandlerFunc {
 	}
 }
 
-func TestTimeouts(t *testing.T) {
+type timeoutCase struct {
+	handler http.HandlerFunc
+	want    time.Duration
+	says    string
+}
+
+// timeoutCases are slow servers; docs/ingest.md has a row for each.
+func timeoutCases() map[string]timeoutCase {
 	never := after(24*time.Hour, nil)
-	for name, c := range map[string]struct {
-		handler http.HandlerFunc
-		want    time.Duration
-		says    string
-	}{
+	return map[string]timeoutCase{
 		"nothing comes":       {never, defaultHeaderTimeout, "no answer came: net/http: timeout awaiting response headers"},
 		"headers come slowly": {after(defaultHeaderTimeout+time.Nanosecond, says("", aPNG)), defaultHeaderTimeout, "no answer came"},
 		"half of the headers": {func(w http.ResponseWriter, r *http.Request) {
@@ -147,7 +150,11 @@ func TestTimeouts(t *testing.T) {
 			http.NewResponseController(w).Flush()
 			never(w, r)
 		}, time.Second, "500"},
-	} {
+	}
+}
+
+func TestTimeouts(t *testing.T) {
+	for name, c := range timeoutCases() {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, Options{Attempts: 1}, c.handler, func(t *testing.T, f *Fetcher) {
 				start := time.Now()

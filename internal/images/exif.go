@@ -50,10 +50,14 @@ func readDirectory(data []byte, order binary.ByteOrder, offset uint32) (director
 
 // Types of an entry's values; the others are not read.
 const (
-	typeByte      = 1
-	typeShort     = 3
-	typeLong      = 4
-	typeUndefined = 7
+	typeByte        = 1
+	typeShort       = 3
+	typeLong        = 4
+	typeSignedByte  = 6
+	typeUndefined   = 7
+	typeSignedShort = 8
+	typeSignedLong  = 9
+	typeDirectory   = 13
 )
 
 // raw returns the type and the bytes of a tag's values; nil if the directory
@@ -66,10 +70,10 @@ func (d directory) raw(tag uint16) (typ uint16, values []byte) {
 		typ = d.order.Uint16(e[2:])
 		size := int64(d.order.Uint32(e[4:]))
 		switch typ {
-		case typeByte, typeUndefined:
-		case typeShort:
+		case typeByte, typeSignedByte, typeUndefined:
+		case typeShort, typeSignedShort:
 			size *= 2
-		case typeLong:
+		case typeLong, typeSignedLong, typeDirectory:
 			size *= 4
 		default:
 			return typ, nil
@@ -115,12 +119,29 @@ func (d directory) number(tag uint16, absent uint32) uint32 {
 
 const tagOrientation = 274
 
-// orientation returns 1 to 8, or 0 if the directory has no such value.
+// orientation returns 1 to 8, or 0 if the directory has no such value. It is a
+// short by TIFF 6.0; Pillow's exif_transpose goes by an integer of any other
+// type too, but not by bytes.
 func (d directory) orientation() int {
-	if o := d.number(tagOrientation, 0); o <= 8 {
-		return int(o)
+	o := uint32(0)
+	switch typ, raw := d.raw(tagOrientation); typ {
+	case typeSignedByte:
+		if len(raw) >= 1 {
+			o = uint32(raw[0])
+		}
+	case typeShort, typeSignedShort:
+		if len(raw) >= 2 {
+			o = uint32(d.order.Uint16(raw))
+		}
+	case typeLong, typeSignedLong, typeDirectory:
+		if len(raw) >= 4 {
+			o = d.order.Uint32(raw)
+		}
 	}
-	return 0
+	if o > 8 { // or negative
+		return 0
+	}
+	return int(o)
 }
 
 // exifOrientation returns the orientation of an Exif block (CIPA DC-008), with
