@@ -15,15 +15,21 @@ import (
 // blurred or tinted: that is what the improvement mends.
 var targetSlots = []irgdata.Slot{irgdata.SlotReference, irgdata.SlotImproved}
 
-// onView measures a view; an image that does not decode gets the value
-// undecoded, which must pass: rule decode objects to it.
-func onView(undecoded float64, measure func(*view) float64) func(context.Context, *Subject, irgdata.Slot) (float64, error) {
+// onView measures a view under the name of a rule, once where several slots hold
+// the same image. One that does not decode gets the value undecoded, which must
+// pass: rule decode objects to it.
+func onView(rule string, undecoded float64, measure func(*view) float64) func(context.Context, *Subject, irgdata.Slot) (float64, error) {
 	return func(ctx context.Context, s *Subject, slot irgdata.Slot) (float64, error) {
 		v, err := s.view(ctx, slot)
 		if err != nil || v == nil {
 			return undecoded, err
 		}
-		return measure(v), nil
+		value, ok := v.measured[rule]
+		if !ok {
+			value = measure(v)
+			v.measured[rule] = value
+		}
+		return value, nil
 	}
 }
 
@@ -32,7 +38,7 @@ func onView(undecoded float64, measure func(*view) float64) func(context.Context
 func Blank(least float64) Rule {
 	return Rule{
 		Name: "blank", Version: "1", Slots: imageSlots, Unit: "deviation", Threshold: least,
-		Measure: onView(255, deviation),
+		Measure: onView("blank", 255, deviation),
 		Reject: func(slot irgdata.Slot, value float64) string {
 			if value >= least {
 				return ""
@@ -80,7 +86,7 @@ func standardDeviation(n, sum, squares int) float64 {
 func Blur(most float64) Rule {
 	return Rule{
 		Name: "blur", Version: "1", Slots: targetSlots, Unit: "edge_width", Threshold: most,
-		Measure: onView(1, func(v *view) float64 { return edgeWidth(v.sharp) }),
+		Measure: onView("blur", 1, func(v *view) float64 { return edgeWidth(v.sharp) }),
 		Reject: func(slot irgdata.Slot, value float64) string {
 			if value <= most {
 				return ""
@@ -159,7 +165,7 @@ func newCell(img *image.Gray, part image.Rectangle) cell {
 func Blocking(most float64) Rule {
 	return Rule{
 		Name: "blocking", Version: "1", Slots: imageSlots, Unit: "blocking", Threshold: most,
-		Measure: onView(0, func(v *view) float64 { return blocking(v.grey) }),
+		Measure: onView("blocking", 0, func(v *view) float64 { return blocking(v.grey) }),
 		Reject: func(slot irgdata.Slot, value float64) string {
 			if value <= most {
 				return ""
@@ -170,7 +176,8 @@ func Blocking(most float64) Rule {
 }
 
 const (
-	blockSide = 8
+	blockSide   = 8
+	blockedSide = 512 // of the middle of an image, which is enough to see squares
 	// A square's side shows when the brightness makes such a step there, beyond
 	// what it does on both sides of it. Larger steps are the picture's own.
 	leastStep, mostStep = 4, 64
@@ -182,7 +189,7 @@ const (
 // The grid must be where JPEG put it: it does not find what was scaled or
 // cropped afterwards.
 func blocking(img *image.Gray) float64 {
-	w, h := min(img.Rect.Dx(), sharpSide)&^7, min(img.Rect.Dy(), sharpSide)&^7
+	w, h := min(img.Rect.Dx(), blockedSide)&^7, min(img.Rect.Dy(), blockedSide)&^7
 	if w < 4*blockSide || h < 4*blockSide {
 		return 0
 	}
@@ -235,7 +242,7 @@ func blocking(img *image.Gray) float64 {
 func Cast(most float64) Rule {
 	return Rule{
 		Name: "cast", Version: "1", Slots: targetSlots, Unit: "cast", Threshold: most,
-		Measure: onView(0, func(v *view) float64 { return cast(v.colours) }),
+		Measure: onView("cast", 0, func(v *view) float64 { return cast(v.colours) }),
 		Reject: func(slot irgdata.Slot, value float64) string {
 			if value <= most {
 				return ""
@@ -256,19 +263,23 @@ func cast(img *image.RGBA) float64 {
 	most := 0
 	for more := range 3 {
 		for less := range 3 {
-			var leans []int
+			var pixels [2*parts + 1]int // by how far they lean
+			n := 0
 			for i := 0; i < len(img.Pix); i += 4 {
 				p := img.Pix[i : i+4]
-				if max(p[0], p[1], p[2]) >= darkest {
-					m, l := int(p[more]), int(p[less])
-					leans = append(leans, parts*(m-l)/max(m, l, 1))
+				if m, l := int(p[more]), int(p[less]); max(p[0], p[1], p[2]) >= darkest {
+					pixels[parts+parts*(m-l)/max(m, l, 1)]++
+					n++
 				}
 			}
-			if len(leans) < len(img.Pix)/4/50 {
+			if n < len(img.Pix)/4/50 {
 				return 0 // too dark
 			}
-			slices.Sort(leans)
-			most = max(most, leans[len(leans)/20])
+			lean, below := -parts, 0
+			for below += pixels[0]; below <= n/20; below += pixels[parts+lean] {
+				lean++
+			}
+			most = max(most, lean)
 		}
 	}
 	return float64(most) / parts
@@ -279,7 +290,7 @@ func cast(img *image.RGBA) float64 {
 func Borders(most float64) Rule {
 	return Rule{
 		Name: "borders", Version: "1", Slots: targetSlots, Unit: "border", Threshold: most,
-		Measure: onView(0, borders),
+		Measure: onView("borders", 0, borders),
 		Reject: func(slot irgdata.Slot, value float64) string {
 			if value <= most {
 				return ""

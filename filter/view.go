@@ -9,14 +9,15 @@ import (
 )
 
 // view is an image as the rules on pictures look at it: its brightness at a
-// few sizes and its colours in small. Nobody may modify what it holds, which
-// may be pixels of the image itself.
+// few sizes and its colours in small. Nobody may modify these, which may be
+// pixels of the image itself.
 type view struct {
 	grey     *image.Gray // at the image's own size
 	sharp    *image.Gray // with a longer side of sharpSide at most
 	small    *image.Gray // with a longer side of smallSide at most
 	colours  *image.RGBA // 64×64
 	original image.Image
+	measured map[string]float64 // by the names of rules
 }
 
 const (
@@ -44,7 +45,7 @@ func (s *Subject) view(ctx context.Context, slot irgdata.Slot) (*view, error) {
 }
 
 func newView(img image.Image) *view {
-	v := &view{original: img, grey: greyOf(img), colours: thumbnail(img)}
+	v := &view{original: img, grey: greyOf(img), colours: thumbnail(img), measured: map[string]float64{}}
 	v.sharp = atMost(v.grey, sharpSide)
 	v.small = atMost(v.sharp, smallSide)
 	return v
