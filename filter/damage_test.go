@@ -53,21 +53,14 @@ func blurDeviation(half int) float64 { return math.Sqrt(float64(half * (half + 1
 
 // box averages n pixels that are so many bytes apart, in place.
 func box(pix []uint8, n, apart, half int) {
-	line := make([]int, n)
+	upTo := make([]int, n+2*half+1) // sums of the line, whose ends go on to both sides
 	for c := range 3 {
-		for i := range line {
-			line[i] = int(pix[i*apart+c])
-		}
-		at := func(i int) int { return line[min(max(i, 0), n-1)] }
-		sum := 0
-		for i := -half; i < half; i++ {
-			sum += at(i)
+		for i := range n + 2*half {
+			upTo[i+1] = upTo[i] + int(pix[min(max(i-half, 0), n-1)*apart+c])
 		}
 		size := 2*half + 1
-		for i := range line {
-			sum += at(i + half)
-			pix[i*apart+c] = uint8((sum + half) / size)
-			sum -= at(i - half)
+		for i := range n {
+			pix[i*apart+c] = uint8((upTo[i+size] - upTo[i] + half) / size)
 		}
 	}
 }
@@ -94,7 +87,7 @@ func tinted(img image.Image, share float64) image.Image {
 
 // faded leaves this share of the contrast.
 func faded(img image.Image, share float64) image.Image {
-	fade := func(v uint8) uint8 { return uint8(128 + share*(float64(v)-128)) }
+	fade := func(v uint8) uint8 { return uint8(128 + float64(share*(float64(v)-128))) }
 	return each(img, func(_, _ int, p color.RGBA) color.RGBA {
 		return color.RGBA{fade(p.R), fade(p.G), fade(p.B), 255}
 	})

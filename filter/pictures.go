@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"image"
@@ -105,10 +106,10 @@ const (
 // steeper step from one pixel to the next than the cells around it, there is an
 // edge, and the range of the brightness in these nine cells over the step tells
 // how many such steps it takes: 1 for a hard edge, 2.5 standard deviations of
-// a Gaussian blur. The sharpest edges count, as many as one cell of 200, so that
-// a picture may have a soft ground, and their contrast does not, so that a flat
-// drawing is as sharp as a photo. A picture without edges gets what nine cells
-// measure.
+// a Gaussian blur. What counts is the sharpest edges, as many as one cell of
+// 200, so that a picture may have a soft ground; or the sharpest tenth of those
+// with at least half of the most contrast, so that a small thing on a shaded
+// ground is enough. A picture without edges gets what nine cells measure.
 func edgeWidth(img *image.Gray) float64 {
 	columns, rows := (img.Rect.Dx()+edgeCell-1)/edgeCell, (img.Rect.Dy()+edgeCell-1)/edgeCell
 	cells := make([]cell, columns*rows)
@@ -116,7 +117,8 @@ func edgeWidth(img *image.Gray) float64 {
 		at := image.Pt(i%columns, i/columns).Mul(edgeCell)
 		cells[i] = newCell(img, image.Rectangle{at, at.Add(image.Pt(edgeCell, edgeCell))}.Intersect(img.Rect))
 	}
-	var widths []float64
+	var edges []edge
+	most := 0
 	for i, c := range cells {
 		around, x, y := c, i%columns, i/columns
 		for v := max(y-1, 0); v <= min(y+1, rows-1); v++ {
@@ -126,14 +128,24 @@ func edgeWidth(img *image.Gray) float64 {
 			}
 		}
 		if contrast := around.brightest - around.darkest; contrast >= edgeContrast && c.step == around.step {
-			widths = append(widths, float64(contrast)/float64(c.step))
+			edges = append(edges, edge{float64(contrast) / float64(c.step), contrast})
+			most = max(most, contrast)
 		}
 	}
-	if len(widths) == 0 {
+	if len(edges) == 0 {
 		return 3 * edgeCell
 	}
-	slices.Sort(widths)
-	return widths[min(len(cells)/200, len(widths)-1)]
+	slices.SortFunc(edges, func(a, b edge) int { return cmp.Compare(a.width, b.width) })
+	sharp := edges[min(len(cells)/200, len(edges)-1)].width
+	strong := slices.DeleteFunc(edges, func(e edge) bool { return 2*e.contrast < most })
+	return min(sharp, strong[len(strong)/10].width)
+}
+
+// edge is a place in which the brightness changes by so much over so many
+// pixels.
+type edge struct {
+	width    float64
+	contrast int
 }
 
 // cell is the range of the brightness in a part of an image, and the largest
