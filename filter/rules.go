@@ -60,7 +60,8 @@ type Subject struct {
 	store      *images.Store
 	memory     *images.Memory
 	decoded    map[irgdata.Digest]image.Image
-	give       func() // the memory of the decoded images back; nil: none was taken
+	views      map[irgdata.Digest]*view // made of decoded ones, by rules on pictures
+	give       func()                   // the memory of the decoded images back; nil: none was taken
 }
 
 // take takes the memory of all the trajectory's images at once: two judges that
