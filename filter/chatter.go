@@ -6,22 +6,22 @@ import (
 	"github.com/irgdata/irgdata"
 )
 
-var refusals = newPhrases(
-	`\b(?:sorry|apologi[sz]e)[,.]? (?:but )?I(?:'m| am)? ?(?:can't|cannot|can not|won't|will not|not able|unable)\b`,
-	`\bas an AI(?:[ -]\w+){0,3},? I(?:'m| am| can| do| have|'ve)\b`,
-	`\bas an AI (?:language )?(?:model|assistant)\b`,
-	`\bas a (?:large )?language model\b`,
-	`\bI(?:'m| am)? ?(?:can't|cannot|can not|unable to|not able to|won't|will not) (?:assist|comply|fulfil|fulfill|generate|provide|help (?:with|you)|(?:view|see|access|open|process|analy[sz]e|display) (?:the |any |your )?(?:images?|pictures?|photos?|attachments?|files?))\b`,
-	`\bI (?:don't|do not) have the (?:ability|capability) to\b`,
-	`\bI must (?:respectfully )?decline\b`,
-	`\bI don't see (?:any|an|the) (?:image|picture|attachment)s? (?:attached|provided|uploaded)`,
-	`\b(?:violates?|against) (?:(?:our|my|the|OpenAI's) )?(?:content|usage|safety) (?:policy|policies|guidelines)\b`,
-	`(?:抱歉|对不起)，?(?:但)?我?(?:不能|无法|没有办法)`,
-	`作为(?:一个|一名)?(?:AI|人工智能|大?语言模型)`,
-	`\btut mir leid, (?:aber )?(?:ich kann|das kann ich)\b`,
-	`\bje suis désolée?, (?:mais )?je ne peux pas\b`,
-	`\blo siento, (?:pero )?no puedo\b`,
-)
+var refusals = phrases{
+	newPhrase("sorry|apologi", `\b(?:sorry|apologi[sz]e)[,.]? (?:but )?I(?:'m| am)? ?(?:can't|cannot|can not|won't|will not|not able|unable)\b`),
+	newPhrase("as an ai", `\bas an AI(?:[ -]\w+){0,3},? I(?:'m| am| can| do| have|'ve)\b`),
+	newPhrase("as an ai", `\bas an AI (?:language )?(?:model|assistant)\b`),
+	newPhrase("language model", `\bas a (?:large )?language model\b`),
+	newPhrase("assist|comply|fulfil|generate|provide|help|view|see |access|open|process|analy|display", `\bI(?:'m| am)? ?(?:can't|cannot|can not|unable to|not able to|won't|will not) (?:assist|comply|fulfil|fulfill|generate|provide|help (?:with|you)|(?:view|see|access|open|process|analy[sz]e|display) (?:the |any |your )?(?:images?|pictures?|photos?|attachments?|files?))\b`),
+	newPhrase("i don't have the|i do not have the", `\bI (?:don't|do not) have the (?:ability|capability) to\b`),
+	newPhrase("decline", `\bI must (?:respectfully )?decline\b`),
+	newPhrase("i don't see", `\bI don't see (?:any|an|the) (?:image|picture|attachment)s? (?:attached|provided|uploaded)`),
+	newPhrase("policy|policies|guidelines", `\b(?:violates?|against) (?:(?:our|my|the|OpenAI's) )?(?:content|usage|safety) (?:policy|policies|guidelines)\b`),
+	newPhrase("抱歉|对不起", `(?:抱歉|对不起)，?(?:但)?我?(?:不能|无法|没有办法)`),
+	newPhrase("作为", `作为(?:一个|一名)?(?:AI|人工智能|大?语言模型)`),
+	newPhrase("tut mir leid", `\btut mir leid, (?:aber )?(?:ich kann|das kann ich)\b`),
+	newPhrase("désolé", `\bje suis désolée?, (?:mais )?je ne peux pas\b`),
+	newPhrase("lo siento", `\blo siento, (?:pero )?no puedo\b`),
+}
 
 // Refusal rejects texts in which a model says that it will not or cannot do
 // what it was asked.
@@ -38,20 +38,20 @@ func Refusal() Rule {
 	}
 }
 
-var chatter = newPhrases(
-	`\A(?:Sure(?: thing)?|Certainly|Absolutely|Of course|Got it|Understood|No problem|Great question) ?[!,.:]`,
-	`\A(?:(?:Okay|OK|Alright|Great|Yes)[,!.]? )?Here(?:'s| is| are) (?:the|your) (?:[\w-]+ ){0,4}(?:prompt|response|answer|rewrite)s?\b`,
-	sentenceStart+`(?:Please )?let me know (?:if|what|when|how|should)\b`,
-	sentenceStart+`(?:I )?hope (?:this|that|it) helps\b`,
-	sentenceStart+`Feel free to (?:ask|let me|reach|adjust|modify|customi[sz]e|tweak)\b`,
-	sentenceStart+`(?:Would you like|Do you want) me to\b`,
-	sentenceStart+`If you (?:have any (?:\w+ )?questions|need (?:any )?(?:further|more|additional|other) (?:help|assistance|details|changes|adjustments))\b`,
-	sentenceStart+`I(?:'d| would) be (?:happy|glad) to\b`,
-	sentenceStart+`Is there anything else\b`,
-	sentenceStart+`Thank(?:s| you) for (?:sharing|providing|your (?:question|request|prompt|message))\b`,
-	sentenceStart+`Please (?:provide|upload|share|attach) (?:the|an?|your|both|another) (?:\w+ )?(?:images?|pictures?|photos?|prompt|details)\b`,
-	`(?:\A|\n)(?:User|Assistant|Human|System): `,
-)
+var chatter = phrases{
+	newPhrase("sure|certainly|absolutely|of course|got it|understood|no problem|great question", `\A(?:Sure(?: thing)?|Certainly|Absolutely|Of course|Got it|Understood|No problem|Great question) ?[!,.:]`),
+	newPhrase("here", `\A(?:(?:Okay|OK|Alright|Great|Yes)[,!.]? )?Here(?:'s| is| are) (?:the|your) (?:[\w-]+ ){0,4}(?:prompt|response|answer|rewrite)s?\b`),
+	newPhrase("let me know", sentenceStart+`(?:Please )?let me know (?:if|what|when|how|should)\b`),
+	newPhrase("hope", sentenceStart+`(?:I )?hope (?:this|that|it) helps\b`),
+	newPhrase("feel free", sentenceStart+`Feel free to (?:ask|let me|reach|adjust|modify|customi[sz]e|tweak)\b`),
+	newPhrase("would you|do you want", sentenceStart+`(?:Would you like|Do you want) me to\b`),
+	newPhrase("if you", sentenceStart+`If you (?:have any (?:\w+ )?questions|need (?:any )?(?:further|more|additional|other) (?:help|assistance|details|changes|adjustments))\b`),
+	newPhrase("happy to|glad to", sentenceStart+`I(?:'d| would) be (?:happy|glad) to\b`),
+	newPhrase("is there anything", sentenceStart+`Is there anything else\b`),
+	newPhrase("thank", sentenceStart+`Thank(?:s| you) for (?:sharing|providing|your (?:question|request|prompt|message))\b`),
+	newPhrase("please", sentenceStart+`Please (?:provide|upload|share|attach) (?:the|an?|your|both|another) (?:\w+ )?(?:images?|pictures?|photos?|prompt|details)\b`),
+	newPhrase("user: |assistant: |human: |system: ", `(?:\A|\n)(?:User|Assistant|Human|System): `),
+}
 
 // Chatter rejects texts in which an assistant speaks to the person that it
 // serves, within the thinking too: the trained model would learn to.

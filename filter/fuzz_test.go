@@ -2,6 +2,7 @@ package filter_test
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,9 +11,9 @@ import (
 )
 
 // FuzzTextRules: no text makes a rule panic, and the number is one that can be
-// stored. Each text is also tried many times in a row, up to the length that a
-// model's answer has at most: a rule that takes more than linear time would not
-// come to an end there.
+// stored. Each text is also tried many times in a row, far beyond the length of
+// good ones: a rule that takes much more than linear time would not come to an
+// end there.
 func FuzzTextRules(f *testing.F) {
 	for _, tr := range written(f) {
 		f.Add(tr.Slots[irgdata.SlotPrompt].Text, tr.Slots[irgdata.SlotReflection].Text)
@@ -22,15 +23,14 @@ func FuzzTextRules(f *testing.F) {
 		"+1 212-736-5000 ", "4111 1111 ", "DE89 3704 ", "1.2.3.4", "a@b.c", "::", "1:2:3:", "nsfw ", "狐", "ﷺ", "İ", "\u0301", "the reference", "second picture", "A.A.A.", "-\n", "sses", "ies's",
 	} {
 		f.Add(s, s)
-		f.Add("a red fox on a white hill in the snow", s)
 	}
 	rules := append(textRules(), filter.WordList(0, []string{"a a a b", "a", "狐 狐"}))
 	f.Fuzz(func(t *testing.T, prompt, text string) {
-		for _, most := range []int{0, 1 << 14} {
-			tr := withTexts(repeat(prompt, most), "", repeat(text, most))
-			tr.Slots[irgdata.SlotThinking] = tr.Slots[irgdata.SlotReflection]
+		for _, length := range []int{0, 1 << 13} {
 			for _, r := range rules {
-				for _, slot := range []irgdata.Slot{irgdata.SlotPrompt, irgdata.SlotThinking, irgdata.SlotReflection} {
+				for _, slot := range slices.Compact([]irgdata.Slot{r.Slots[0], r.Slots[len(r.Slots)-1]}) {
+					tr := withTexts(prompt, "", "")
+					tr.Slots[slot].Text = repeat(text, length)
 					if value, _ := measure(t, r, tr, slot); math.IsNaN(value) || math.IsInf(value, 0) || value < 0 {
 						t.Errorf("rule %s measures %v", r.Name, value)
 					}

@@ -36,45 +36,17 @@ func Language(most float64) Rule {
 	}
 }
 
-// tongue is what a text is written in, as far as that can be told.
-type tongue struct {
-	script   *unicode.RangeTable // nil: no letters
-	language whatlanggo.Lang     // -1: not sure
-}
-
-func tongueOf(text string) tongue {
-	info := whatlanggo.Detect(text)
-	t := tongue{info.Script, info.Lang}
-	switch t.script {
-	case unicode.Hiragana, unicode.Katakana: // Japanese may be all of Han
-		t.script = unicode.Han
-	}
-	letters := 0
-	for _, r := range text {
-		if unicode.IsLetter(r) {
-			letters++
-		}
-	}
-	if letters < enoughLetters || !info.IsReliable() {
-		t.language = -1
-	}
-	return t
-}
-
-// differs reports whether the two are surely not of one language.
-func (t tongue) differs(other tongue) bool {
-	if t.script == nil || other.script == nil {
-		return false
-	}
-	return t.script != other.script || t.language != other.language && t.language >= 0 && other.language >= 0
-}
-
+// otherLanguage is the share of the text in pieces of another script than the
+// prompt's or, if the prompt's language is sure, surely in another one.
 func otherLanguage(text, prompt string) float64 {
-	want := tongueOf(prompt)
+	script, language, sure := script(prompt), whatlanggo.Lang(0), false
+	if script != nil {
+		language, sure = languageOf(prompt)
+	}
 	all, other := 0, 0
 	for piece := range pieces(text, pieceBytes) {
 		all += len(piece)
-		if tongueOf(piece).differs(want) {
+		if differs(piece, script, language, sure) {
 			other += len(piece)
 		}
 	}
@@ -82,6 +54,47 @@ func otherLanguage(text, prompt string) float64 {
 		return 0
 	}
 	return float64(other) / float64(all)
+}
+
+func differs(piece string, from *unicode.RangeTable, language whatlanggo.Lang, sure bool) bool {
+	s := script(piece)
+	if from == nil || s == nil {
+		return false // no letters
+	}
+	if s != from {
+		return true
+	}
+	if !sure {
+		return false
+	}
+	other, known := languageOf(piece)
+	return known && other != language
+}
+
+// script is the one that most of a text's letters are of; nil if it has none.
+func script(text string) *unicode.RangeTable {
+	switch s := whatlanggo.DetectScript(text); s {
+	case unicode.Hiragana, unicode.Katakana: // Japanese may be all of Han
+		return unicode.Han
+	default:
+		return s
+	}
+}
+
+// languageOf is the language of a text, and whether it is sure. Shorter texts
+// are never sure: keywords and names are taken for other languages.
+func languageOf(text string) (language whatlanggo.Lang, sure bool) {
+	letters := 0
+	for _, r := range text {
+		if unicode.IsLetter(r) {
+			letters++
+		}
+	}
+	if letters < enoughLetters {
+		return -1, false
+	}
+	info := whatlanggo.Detect(text)
+	return info.Lang, info.IsReliable()
 }
 
 // pieces yields the text in pieces of about n bytes, cut at spaces or, in

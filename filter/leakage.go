@@ -14,39 +14,39 @@ const (
 )
 
 // shown are phrases of one who was shown the picture that does not exist yet.
-var shown = newPhrases(
-	`\bground[- ]truth\b`,
-	`\b[\w-]+\.(?:png|jpe?g|webp|gif|bmp|tiff?)\b`,
-	`\b(?:the|a|this|given|provided) (?:reference|target) `+picture+`\b`,
-	`<image(?:_?[0-9])?>`,
-)
+var shown = phrases{
+	newPhrase("ground", `\bground[- ]truth\b`),
+	newPhrase(".png|.jp|.webp|.gif|.bmp|.tif", `\b[\w-]+\.(?:png|jpe?g|webp|gif|bmp|tiff?)\b`),
+	newPhrase("reference|target", `\b(?:the|a|this|given|provided) (?:reference|target) `+picture+`\b`),
+	newPhrase("<image", `<image(?:_?[0-9])?>`),
+}
 
 // hinted are phrases of a plan that looks at its picture.
-var hinted = newPhrases(
-	`\b(?:the|this) (?:provided|given|attached|uploaded|accompanying) ` + picture + `\b`,
-)
+var hinted = phrases{
+	newPhrase("provided|given|attached|uploaded|accompanying", `\b(?:the|this) (?:provided|given|attached|uploaded|accompanying) `+picture+`\b`),
+}
 
 // compared are phrases of a reflection that knows the picture it leads to.
-var compared = newPhrases(
-	`\b(?:as|like|unlike|match|matches|matching|in|to|with|from|than|of) the reference(?:'s|[.,;:)!?]|\z| (?:shows|has|is|does|where|which|while|and|but|more|exactly|closely|faithfully)\b)`,
-	sentenceStart+`the reference (?:`+shows+`)\b`,
-	sentenceStart+`(?:the|this|our) `+improved+` `+picture+` `+shows+`\b`,
-	`\b(?:while|whereas|but|however,|in contrast,) the `+improved+` `+picture+` `+shows+`\b`,
-	`\b(?:compared (?:to|with)|relative to|unlike|than|seen in|shown in|visible in|present in|as in|like in|observed in|from) the (?:improved|enhanced|refined|revised|edited|corrected|target|better|updated|finished|final) `+picture+`\b`,
-	`\bthe (?:finished|final) `+picture+` (?:that|which) (?:was|is) (?:shown|given|provided)\b`,
-)
+var compared = phrases{
+	newPhrase("the reference", `\b(?:as|like|unlike|match|matches|matching|in|to|with|from|than|of) the reference(?:'s|[.,;:)!?]|\z| (?:shows|has|is|does|where|which|while|and|but|more|exactly|closely|faithfully)\b)`),
+	newPhrase("the reference", sentenceStart+`the reference (?:`+shows+`)\b`),
+	newPhrase("improved|enhanced|refined|revised|edited|corrected|target|better|updated", sentenceStart+`(?:the|this|our) `+improved+` `+picture+` `+shows+`\b`),
+	newPhrase("improved|enhanced|refined|revised|edited|corrected|target|better|updated", `\b(?:while|whereas|but|however,|in contrast,) the `+improved+` `+picture+` `+shows+`\b`),
+	newPhrase("improved|enhanced|refined|revised|edited|corrected|target|better|updated|finished|final", `\b(?:compared (?:to|with)|relative to|unlike|than|seen in|shown in|visible in|present in|as in|like in|observed in|from) the (?:improved|enhanced|refined|revised|edited|corrected|target|better|updated|finished|final) `+picture+`\b`),
+	newPhrase("shown|given|provided", `\bthe (?:finished|final) `+picture+` (?:that|which) (?:was|is) (?:shown|given|provided)\b`),
+}
 
 // several are phrases of one who sees two pictures. They say nothing where the
 // prompt asks for pictures within the picture.
-var several = newPhrases(
-	`\bsecond (?:image|picture|photo|photograph|version)\b`,
-	`\b(?:both|the two|two|these two|between the) (?:images|pictures|photos|photographs|versions)\b`,
-	`\bthe other (?:image|picture|photo|photograph|version)\b`,
-	`\bthe first (?:(?:image|picture) )?(?:and|or) (?:the )?second (?:one|image|picture)\b`,
-	`\b(?:image|picture) #?(?:[12]|one|two)(?:'s|[:,.;)\]]|\z| (?:is|has|shows|features|and|but|while|in|where|which)\b)`,
-	`\b(?:image|picture) [AB](?:'s|[:,.;)\]]|\z| (?:is|has|shows|features|and|but|while)\b)`,
-	`\bside[- ]by[- ]side comparison\b`,
-)
+var several = phrases{
+	newPhrase("second", `\bsecond (?:image|picture|photo|photograph|version)\b`),
+	newPhrase("images|pictures|photos|photographs|versions", `\b(?:both|the two|two|these two|between the) (?:images|pictures|photos|photographs|versions)\b`),
+	newPhrase("the other", `\bthe other (?:image|picture|photo|photograph|version)\b`),
+	newPhrase("second", `\bthe first (?:(?:image|picture) )?(?:and|or) (?:the )?second (?:one|image|picture)\b`),
+	newPhrase("image|picture", `\b(?:image|picture) #?(?:[12]|one|two)(?:'s|[:,.;)\]]|\z| (?:is|has|shows|features|and|but|while|in|where|which)\b)`),
+	newPhrase("image a|image b|picture a|picture b", `\b(?:image|picture) [AB](?:'s|[:,.;)\]]|\z| (?:is|has|shows|features|and|but|while)\b)`),
+	newPhrase("side comparison", `\bside[- ]by[- ]side comparison\b`),
+}
 
 var picturesWithin = regexp.MustCompile(`(?i)\b(?:images|pictures|photos|photographs|paintings|drawings|posters|screens|panels|frames|versions|diptych|triptych|collage|comic|storyboard|grid|split|side[- ]by[- ]side|before and after)\b`)
 

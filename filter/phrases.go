@@ -2,21 +2,29 @@ package filter
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // maxMatches bounds the search for phrases: more of them say no more.
 const maxMatches = 16
 
-// phrases are forms of words, in any case.
-type phrases []*regexp.Regexp
+// phrase is a form of words, in any case. A text is searched for it only if it
+// holds one of the hints, which are in lower case: that is much faster.
+type phrase struct {
+	form  *regexp.Regexp
+	hints []string
+}
 
-func newPhrases(patterns ...string) phrases {
-	var p phrases
-	for _, pattern := range patterns {
-		p = append(p, regexp.MustCompile("(?i)"+pattern))
-	}
-	return p
+type phrases []phrase
+
+// newPhrase takes hints that "|" separates.
+func newPhrase(hints, form string) phrase {
+	return phrase{regexp.MustCompile("(?i)" + form), strings.Split(hints, "|")}
+}
+
+func (p phrase) hinted(lower string) bool {
+	return slices.ContainsFunc(p.hints, func(h string) bool { return strings.Contains(lower, h) })
 }
 
 // sentenceStart is where a sentence begins, as a pattern.
@@ -31,9 +39,13 @@ var plainText = strings.NewReplacer("’", "'", "‘", "'", "*", "", "\u00a0", "
 // that says "I'm sorry, but I can't".
 func (p phrases) count(text, prompt string) float64 {
 	text, prompt = plainText.Replace(text), strings.ToLower(plainText.Replace(prompt))
+	lower := strings.ToLower(text)
 	n := 0
-	for _, pattern := range p {
-		for _, match := range pattern.FindAllString(text, maxMatches) {
+	for _, phrase := range p {
+		if !phrase.hinted(lower) {
+			continue
+		}
+		for _, match := range phrase.form.FindAllString(text, maxMatches) {
 			if !strings.Contains(prompt, strings.ToLower(strings.Trim(match, " \n.!?:,"))) {
 				n++
 			}
