@@ -264,6 +264,9 @@ func TestPassAndFail(t *testing.T) {
 		"I'm sorry, but I can't help with that request.", "I’m sorry, but I cannot assist with this.", "As an AI language model, I do not have personal preferences.",
 		"I apologize, but I'm unable to create this content.", "Sorry, I can't view the image you mentioned.", "I cannot provide a plan for this picture.",
 		"As an AI, I can only describe what was asked.", "I'm unable to view images directly.", "This request violates our content policy.", "I must decline.",
+		"I'm not able to help create this image.", "Unfortunately, I can't comply with this request.", "I am sorry, but I am not able to describe this person.", "My guidelines prevent me from discussing this.",
+		"I'm just an AI and cannot see pictures.", "I'm really sorry, but I can't assist with that.", "I won't be able to fulfill this request.", "As an AI developed by Alibaba, I cannot judge art.",
+		"This content goes against my guidelines.", "It would not be appropriate for me to continue.", "I can't identify people in images.", "Sorry, but I cannot continue with this.",
 	} {
 		for _, first := range []bool{true, false} {
 			refused = append(refused, english[i%len(english)].insert(sentence, first))
@@ -310,6 +313,51 @@ func TestPassAndFail(t *testing.T) {
 		}
 	}
 	examine("with leakage", leaky, "leakage", 1)
+
+	// Those below were written after the patterns, which were not changed for
+	// them: they say more of what the rules find in the world.
+	var unseenRefusals, nothingElse, unseenChatter, unseenLeaks, unseenGood []text
+	for i, sentence := range []string{
+		"I'm sorry, I can't do that.", "I regret that I cannot fulfil your request.", "I do not feel comfortable describing this scene.", "As a responsible AI, I have to refuse.", "Unfortunately, I am unable to generate this.",
+		"I can’t discuss that topic.", "I cannot create images of real people.", "My apologies, but this is something I cannot do.", "I am an AI assistant and have no access to pictures.", "I won't be generating this plan.", "对不起，我不能回答这个问题。", "I'm unable to comply.",
+	} {
+		unseenRefusals = append(unseenRefusals, english[i].insert(sentence, i%2 == 0))
+		nothingElse = append(nothingElse, english[0].with("<think>"+sentence+"</think>"))
+	}
+	for i, sentence := range []string{
+		"Sure thing, let's do it.", "Here is how I would describe it:", "Understood! I will write a plan.", "Thanks for the prompt!", "Yes, of course!", "Absolutely, here you go:",
+	} {
+		unseenChatter = append(unseenChatter, english[i].insert(sentence, true))
+	}
+	for i, sentence := range []string{
+		"Let me know how it turns out.", "Do you want me to change the light?", "If you have any further questions, I am here.", "You can adjust this to your taste.", "Hope you like it!", "I would be glad to make a second version.",
+	} {
+		unseenChatter = append(unseenChatter, english[i].insert(sentence, false))
+	}
+	for i, sentence := range []string{
+		"The second picture fixes these problems.", "In contrast to the second image, the sky is dull.", "The target image has a warmer palette.", "The improved version clearly handles the hands better.", "Comparing the two images, the left one is blurry.",
+		"The reference shows five fingers.", "The color should be changed to resemble the reference image.", "From image 1 to image 2, the contrast rises.", "The finished picture that was provided has a softer light.", "The updated image corrects the wing.",
+		"It differs from the ground-truth image in the sky.", "The first image is blurry, while the second one is crisp.", "The other version looks more natural.", "As shown in the improved picture, the fur is finer.",
+	} {
+		x := english[(2*i+1)%len(english)]
+		if x.name == "gallery" {
+			x = english[1]
+		}
+		unseenLeaks = append(unseenLeaks, x.insert(sentence, false))
+	}
+	for i, sentence := range []string{
+		"I am not satisfied with the second row of windows.", "Compared to the prompt, the image lacks warmth.", "The other half of the picture is empty.", "The final picture will have a warmer palette.", "For reference, a cup is about 10 cm tall.",
+		"The hands look wrong, so I cannot leave them like this.", "To match the prompt, two more birds are needed.", "Both the cat and the dog face the viewer.", "An improved version of the sky would have clouds.", "I hope to bring out the texture of the wool.",
+		"Sure strokes suit this style.", "The first version of the sky was too dark.", "Here, the light is too flat.", "The image is fine at the top; its second half needs work.", "If you look at the eyes, they are uneven.",
+		"The improved picture must keep the layout.", "This makes the image better than before.", "It is a picture within a picture.", "There is no ground to stand on.", "Thanks to the low sun, the shadows are long.",
+	} {
+		unseenGood = append(unseenGood, english[(2*i+1)%len(english)].insert(sentence, i%2 == 0))
+	}
+	examine("with a refusal, unseen", unseenRefusals, "refusal", 0.5)
+	examine("nothing but a refusal, unseen", nothingElse, "coverage", 0.9)
+	examine("with chatter, unseen", unseenChatter, "chatter", 0.7)
+	examine("with leakage, unseen", unseenLeaks, "leakage", 0.9)
+	examine("with harmless likenesses, unseen", unseenGood, "", 0)
 
 	var exchanged []text
 	for i, x := range english {
