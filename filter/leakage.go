@@ -44,7 +44,7 @@ var several = phrases{
 	newPhrase("the other", `\bthe other (?:image|picture|photo|photograph|version)\b`),
 	newPhrase("second", `\bthe first (?:(?:image|picture) )?(?:and|or) (?:the )?second (?:one|image|picture)\b`),
 	newPhrase("image|picture", `\b(?:image|picture) #?(?:[12]|one|two)(?:'s|[:,.;)\]]|\z| (?:is|has|shows|features|and|but|while|in|where|which)\b)`),
-	newPhrase("image a|image b|picture a|picture b", `\b(?:image|picture) [AB](?:'s|[:,.;)\]]|\z| (?:is|has|shows|features|and|but|while)\b)`),
+	newPhrase("image a|image b|picture a|picture b", `\b(?:image|picture) (?-i:[AB])(?:'s|[:,.;)\]]|\z| (?:is|has|shows|features|and|but)\b)`),
 	newPhrase("side comparison", `\bside[- ]by[- ]side comparison\b`),
 }
 

@@ -46,7 +46,7 @@ func (p phrases) count(text, prompt string) float64 {
 			continue
 		}
 		for _, match := range phrase.form.FindAllString(text, maxMatches) {
-			if !strings.Contains(prompt, strings.ToLower(strings.Trim(match, " \n.!?:,"))) {
+			if !strings.Contains(prompt, strings.ToLower(strings.TrimLeft(match, " \n.!?:"))) {
 				n++
 			}
 		}

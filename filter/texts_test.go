@@ -208,8 +208,12 @@ func TestPassAndFail(t *testing.T) {
 		}
 	}
 
+	pairs := *scenePairs
+	if testing.Short() {
+		pairs = 1
+	}
 	var scenery, hand, english []text
-	for i, tr := range drawn(t, *scenePairs) {
+	for i, tr := range drawn(t, pairs) {
 		scenery = append(scenery, texts(fmt.Sprint("scene ", i), tr)...)
 	}
 	all := written(t)
@@ -239,7 +243,7 @@ func TestPassAndFail(t *testing.T) {
 			cut = append(cut, cutAt(x))
 		}
 	}
-	for _, x := range scenery[:20] {
+	for _, x := range scenery[:min(20, len(scenery))] {
 		cutScenes = append(cutScenes, cutAt(x))
 	}
 	examine("by hand, cut between two words", cut, "truncation", 0.5)

@@ -52,6 +52,7 @@ func TestTextRules(t *testing.T) {
 			"<think>Sure! Here is the plan.</think>", "<think>\nCertainly, I will do so.", "**Certainly!** The fox", "Of course! A fox.", "A fox. Let me know if you want another.", "A fox.\nHope it helps!", "Feel free to adjust the colors.",
 			"Okay, here's the revised prompt: a fox", "A fox. Would you like me to change it?", "User: a fox\nAssistant: yes", "A fox. I'd be happy to help.", "Absolutely. The fox is red.",
 		}},
+		{filter.Chatter(), thinking, "a treasure chest", []string{"Sure footing."}, []string{"Sure! A chest."}}, // the prompt has no "Sure!"
 		{filter.Language(0.25), thinking, fox, []string{
 			english + english + english, "Ein Fuchs.", "", "12345", `The sign says "狐狸" in red. ` + english + english, "Der Fuchs.",
 		}, []string{
@@ -68,7 +69,7 @@ func TestTextRules(t *testing.T) {
 		{filter.Coverage(0.2), thinking, "两只红色的狐狸坐在高大的松树下", []string{"两只狐狸在松树下。", english}, []string{"一艘船。"}},
 		{filter.Leakage(), reflection, fox, []string{
 			goodReflection, "The previous image is dull. The improved image should show two foxes.", "Make sure the improved image includes both foxes.", "In the image, the fox is brown.", "The second fox is missing.",
-			"The image needs a second light.", "Add a reference to the season.", "The final image must be crisp.", "Both foxes look left.", "A frame of reference for the viewer helps.", "In the image 2 foxes can be seen.",
+			"The image needs a second light.", "Add a reference to the season.", "The final image must be crisp.", "Both foxes look left.", "A frame of reference for the viewer helps.", "In the image 2 foxes can be seen.", "Leave the image a and o of it.",
 		}, []string{
 			"The second image is warmer.", "the improved image shows a fox.", "Compared to the improved picture it is dull.", "Image 2 is better.", "Both images show foxes.", "It should match the reference.", "See the reference image.",
 			"as in ground truth", "In img_001.png, the fox is red.", "Unlike the edited version, it is dull.", "Picture B has more light.", "The two pictures differ.", "**Image 1**: dull", "It should look like the reference.",
