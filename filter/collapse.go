@@ -3,7 +3,6 @@ package filter
 import (
 	"cmp"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -95,7 +94,7 @@ func (h *hitters) add(s string) {
 }
 
 func (h *hitters) over(share float64, texts int) (out []Frequent) {
-	for s, n := range maps.All(h.counts) {
+	for s, n := range h.counts {
 		if f := float64(n) / float64(texts); f > share {
 			out = append(out, Frequent{s, f})
 		}

@@ -39,14 +39,12 @@ func Language(most float64) Rule {
 // otherLanguage is the share of the text in pieces of another script than the
 // prompt's or, if the prompt's language is sure, surely in another one.
 func otherLanguage(text, prompt string) float64 {
-	script, language, sure := script(prompt), whatlanggo.Lang(0), false
-	if script != nil {
-		language, sure = languageOf(prompt)
-	}
+	from := script(prompt)
+	language, sure := languageOf(prompt)
 	all, other := 0, 0
 	for piece := range pieces(text, pieceBytes) {
 		all += len(piece)
-		if differs(piece, script, language, sure) {
+		if differs(piece, from, language, sure) {
 			other += len(piece)
 		}
 	}
@@ -56,6 +54,7 @@ func otherLanguage(text, prompt string) float64 {
 	return float64(other) / float64(all)
 }
 
+// differs holds a piece against the prompt's script and language.
 func differs(piece string, from *unicode.RangeTable, language whatlanggo.Lang, sure bool) bool {
 	s := script(piece)
 	if from == nil || s == nil {

@@ -21,8 +21,8 @@ var shown = phrases{
 	newPhrase("<image", `<image(?:_?[0-9])?>`),
 }
 
-// hinted are phrases of a plan that looks at its picture.
-var hinted = phrases{
+// provided are phrases of a plan that looks at its picture.
+var provided = phrases{
 	newPhrase("provided|given|attached|uploaded|accompanying", `\b(?:the|this) (?:provided|given|attached|uploaded|accompanying) `+picture+`\b`),
 }
 
@@ -62,7 +62,7 @@ func Leakage() Rule {
 			text = withoutHeadings(text)
 			n := shown.count(text, prompt)
 			if slot == irgdata.SlotThinking {
-				return n + hinted.count(text, prompt)
+				return n + provided.count(text, prompt)
 			}
 			n += compared.count(text, prompt)
 			if !picturesWithin.MatchString(prompt) {
