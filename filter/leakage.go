@@ -43,7 +43,7 @@ var several = phrases{
 	newPhrase("images|pictures|photos|photographs|versions", `\b(?:both|the two|two|these two|between the) (?:images|pictures|photos|photographs|versions)\b`),
 	newPhrase("the other", `\bthe other (?:image|picture|photo|photograph|version)\b`),
 	newPhrase("second", `\bthe first (?:(?:image|picture) )?(?:and|or) (?:the )?second (?:one|image|picture)\b`),
-	newPhrase("image|picture", `\b(?:image|picture) #?(?:[12]|one|two)(?:'s|[:,.;)\]]|\z| (?:is|has|shows|features|and|but|while|in|where|which)\b)`),
+	newPhrase("image|picture", `\b(?:image|picture) #?[12](?:'s|[:,.;)\]]|\z| (?:is|has|shows|features|and|but|while|in|where|which)\b)`),
 	newPhrase("image a|image b|picture a|picture b", `\b(?:image|picture) (?-i:[AB])(?:'s|[:,.;)\]]|\z| (?:is|has|shows|features|and|but)\b)`),
 	newPhrase("side comparison", `\bside[- ]by[- ]side comparison\b`),
 }
