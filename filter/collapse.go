@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// edge is the number of words that are compared at a text's two ends.
-const edge = 5
+// endWords is the number of words that are compared at a text's two ends.
+const endWords = 5
 
 // Frequent is an opening or ending that many texts share.
 type Frequent struct {
@@ -61,7 +61,7 @@ func Collapse(texts iter.Seq[string], over float64) Templates {
 		if len(w) == 0 {
 			continue
 		}
-		n := min(edge, len(w))
+		n := min(endWords, len(w))
 		openings.add(strings.Join(w[:n], " "))
 		endings.add(strings.Join(w[len(w)-n:], " "))
 	}

@@ -79,6 +79,20 @@ func TestPipes(t *testing.T) {
 	}
 }
 
+// TestPipeOfTable: nor is it among tables.
+func TestPipeOfTable(t *testing.T) {
+	dir := t.TempDir()
+	makePipe(t, filepath.Join(dir, "a.jsonl"))
+	if err := os.WriteFile(filepath.Join(dir, "b.jsonl"), []byte(`{"caption": "c", "image": "1.png"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got, err := items(t, ingest.NewTable("s", ingest.Location{FS: os.DirFS(dir), Pattern: "."}, ingest.TableOptions{}))
+	want := []string{"a.jsonl reject table: it cannot be read, or not to its end: a.jsonl is no regular file", `b.jsonl:1 "c" file 1.png`}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+}
+
 // TestPipeOfMetadata: nor is it in a folder.
 func TestPipeOfMetadata(t *testing.T) {
 	dir := t.TempDir()

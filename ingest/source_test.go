@@ -206,6 +206,15 @@ func sourceCases(t testing.TB) []sourceCase {
 			`photos/metadata.jsonl:7 reject metadata: the row lacks file_name or text`,
 			"photos/sub/not-named.jpg caption in photos/sub/not-named.txt file photos/sub/not-named.jpg",
 		}},
+		{name: "metadata with names of the folder itself", at: ".", files: fstest.MapFS{
+			"metadata.jsonl": file(`{"file_name": "./a.jpg", "text": "t"}`+"\n"+`{"file_name": "./../b.jpg", "text": "t"}`), "a.jpg": file("A"),
+		}, want: []string{
+			`metadata.jsonl:1 "t" file a.jpg`,
+			`metadata.jsonl:2 reject metadata: the row names "./../b.jpg", which is no path below its folder`,
+		}},
+		{name: "a table's name in capitals", at: "T.JSONL.GZ", files: fstest.MapFS{"T.JSONL.GZ": {Data: gzipped(t, []byte(`{"caption": "c", "image": "1.png"}`))}}, want: []string{
+			`T.JSONL.GZ:1 "c" file 1.png`,
+		}},
 		{name: "metadata of another kind", at: ".", files: fstest.MapFS{
 			"a.JPG": file("A"), "a.TXT": file("x"), "sub/metadata.csv": file("camera,iso\nX,100\n"), "sub/b.jpg": file("B"), "sub/b.txt": file("x"),
 		}, kind: ingest.KindFolder, want: []string{

@@ -132,7 +132,7 @@ func (f *fitting) err() error {
 func (t *Table) rows(ctx context.Context, file listed) iter.Seq2[identified, error] {
 	return func(yield func(identified, error) bool) {
 		reader := tableReader{t: t, file: file, yield: yield}
-		file, err := t.location.FS.Open(file.name)
+		file, err := t.location.open(file.name)
 		if err != nil {
 			reader.broken(err)
 			return
@@ -218,7 +218,9 @@ func decompress(r io.Reader, name string) (plain io.Reader, closePlain func(), i
 	r = io.MultiReader(bytes.NewReader(head[:n]), r)
 	inner = name
 	for _, extension := range []string{".gz", ".zst", ".tgz"} {
-		inner = strings.TrimSuffix(inner, extension)
+		if hasExtension(inner, []string{extension}) {
+			inner = inner[:len(inner)-len(extension)]
+		}
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
@@ -312,9 +314,9 @@ func (t *tableReader) row(number int, m mapping, cells map[string]cell, encoded 
 		switch {
 		case name == "" || !cells[m.Caption].set:
 			r = r.problem("metadata", "the row lacks %s or %s", m.Image, m.Caption)
-		case !fs.ValidPath(name):
+		case !fs.ValidPath(path.Clean(name)):
 			r = r.problem("metadata", "the row names %.200q, which is no path below its folder", name)
-		default:
+		default: // also ./name
 			r.File = File{FS: fsys, Name: path.Join(dir, name)}
 		}
 		return t.emit(r, encoded)

@@ -46,16 +46,26 @@ func (d *dataset) models(ctx context.Context) (map[modes.Role]runtime.Model, err
 	return byRole, nil
 }
 
-// counted has the tokens of the model's calls counted by the tokenizer of its
-// checkpoint, where its server does not count them.
-func (d *dataset) counted(name string, m runtime.Model) (runtime.Model, error) {
-	folder := d.config.Models[name].Tokenizer
+// tokenizer opens that of the named model's checkpoint; nil if none is
+// configured.
+func (c Config) tokenizer(name string) (*tokenizer.Tokenizer, error) {
+	folder := c.Models[name].Tokenizer
 	if folder == "" {
-		return m, nil
+		return nil, nil
 	}
-	t, err := tokenizer.Open(os.DirFS(d.config.path(folder)))
+	t, err := tokenizer.Open(os.DirFS(c.path(folder)))
 	if err != nil {
-		return nil, usage(d.config.document.Errorf("models."+name+".tokenizer", "open %s: %v", d.config.path(folder), err))
+		return nil, usage(c.document.Errorf("models."+name+".tokenizer", "open %s: %v", c.path(folder), err))
+	}
+	return t, nil
+}
+
+// counted has the tokens of the model's calls counted, where its server does
+// not count them.
+func (d *dataset) counted(name string, m runtime.Model) (runtime.Model, error) {
+	t, err := d.config.tokenizer(name)
+	if t == nil {
+		return m, err
 	}
 	return runtime.Counted(m, t.Count), nil
 }

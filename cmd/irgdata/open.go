@@ -95,7 +95,6 @@ func (d *dataset) openParts(ctx context.Context, a access) error {
 	if d.prompts, err = d.config.prompts(); err != nil {
 		return err
 	}
-	d.rules = filter.Rules(d.config.Filter)
 	if d.store, err = d.openStore(ctx, a); err != nil {
 		return err
 	}
@@ -108,6 +107,9 @@ func (d *dataset) openParts(ctx context.Context, a access) error {
 	}
 	if a < stages {
 		return nil
+	}
+	if d.rules, err = d.config.rules(); err != nil {
+		return err
 	}
 	d.memory = images.NewMemory(d.config.Ingest.DecodeMemory.Int64())
 	if err := d.openIngest(ctx, a); err != nil {
@@ -285,6 +287,27 @@ func (c Config) prompts() (modes.Prompts, error) {
 		}
 	}
 	return prompts, nil
+}
+
+// rules are the filters under the configured thresholds. Tokens are those of
+// the base model, the one that will be trained.
+func (c Config) rules() ([]filter.Rule, error) {
+	var lists [][]string
+	for i, file := range c.Filter.WordLists {
+		text, err := os.ReadFile(c.path(file))
+		if err != nil {
+			return nil, usage(c.document.Errorf(fmt.Sprintf("filter.word_lists[%d]", i), "%v", err))
+		}
+		lists = append(lists, strings.Split(string(text), "\n"))
+	}
+	t, err := c.tokenizer(c.Roles[string(modes.RoleBase)])
+	if err != nil {
+		return nil, err
+	}
+	if t == nil {
+		return filter.Rules(c.Filter, nil, lists...), nil
+	}
+	return filter.Rules(c.Filter, t.Count, lists...), nil
 }
 
 // workers is the number of goroutines for work on this machine's processors.
