@@ -220,6 +220,9 @@ func (a *Annotator) ask(ctx context.Context, model runtime.Model, request runtim
 		if err == nil || !errors.As(err, &failure) || failure.Kind != runtime.Transient || c.Attempts >= a.o.Attempts {
 			return answer, err
 		}
+		if failure.Trouble == runtime.Away { // its pool has waited for a server as long as it may
+			return answer, err
+		}
 		select {
 		case <-time.After(max(pause, failure.RetryAfter)):
 		case <-ctx.Done():

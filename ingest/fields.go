@@ -105,9 +105,8 @@ type cell struct {
 	other bool // neither a text, a number nor an image; the text is its JSON
 }
 
-// raw makes an item of a row's cells. Paths of images begin at the folder dir
-// of fsys.
-func (m mapping) raw(key string, cells map[string]cell, fsys fs.FS, dir string) Raw {
+// raw makes an item of a row's cells.
+func (m mapping) raw(key string, cells map[string]cell, images place) Raw {
 	r := Raw{Key: key, License: cells[m.License].text, URL: cells[m.URL].text}
 	caption := cells[m.Caption]
 	if !caption.set {
@@ -136,12 +135,12 @@ func (m mapping) raw(key string, cells map[string]cell, fsys fs.FS, dir string) 
 		r.Encoded, r.Name = picture.bytes, picture.text
 		return r
 	}
-	return r.referTo(picture.text, m.Image, fsys, dir)
+	return r.referTo(picture.text, m.Image, images)
 }
 
 // referTo resolves a text that stands for an image: a data URI, an address, a
 // path, or base64.
-func (r Raw) referTo(text, field string, fsys fs.FS, dir string) Raw {
+func (r Raw) referTo(text, field string, images place) Raw {
 	scheme, _, _ := strings.Cut(text, ":")
 	switch strings.ToLower(scheme) {
 	case "data":
@@ -161,11 +160,14 @@ func (r Raw) referTo(text, field string, fsys fs.FS, dir string) Raw {
 		return r
 	}
 	if isImage(text) || len(text) < 256 {
-		name := path.Join(dir, text)
+		name := path.Join(images.dir, text)
+		if below, ok := strings.CutPrefix(path.Clean(text), strings.TrimSuffix(images.root, "/")+"/"); ok && images.root != "" {
+			name, text = below, below
+		}
 		if path.IsAbs(text) || !fs.ValidPath(name) {
 			return r.problem("image", "the field %s names %.200q, which is not below the folder of the images: set `images` in the configuration to the folder at which the paths begin", field, text)
 		}
-		r.File, r.Name = File{FS: fsys, Name: name}, name
+		r.File, r.Name = File{FS: images.fs, Name: name}, name
 		return r
 	}
 	return r.decode(text, field)

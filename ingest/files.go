@@ -24,6 +24,9 @@ type Location struct {
 	// name, {000..123} for numbers, {a,b} for alternatives; a folder stands for
 	// all files below it.
 	Pattern string
+	// Root is the whole path of FS on this machine, "" if it has none: absolute
+	// paths in tables are taken for what is below it.
+	Root string
 }
 
 // listed is a file of a location.

@@ -96,7 +96,7 @@ func (f *Folder) metadata(ctx context.Context) ([]listed, error) {
 // images beside it have their captions elsewhere.
 func (f *Folder) rows(ctx context.Context, file listed) iter.Seq2[identified, error] {
 	return func(yield func(identified, error) bool) {
-		location := Location{f.fsys, file.name}
+		location := Location{FS: f.fsys, Pattern: file.name}
 		problem, err := location.opens(file.name)
 		var fit fitting
 		switch {

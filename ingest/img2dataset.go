@@ -90,11 +90,11 @@ func (d *Img2dataset) shard(ctx context.Context, stem string) iter.Seq2[Unit, er
 	shard := stem + ".parquet"
 	var images Source
 	if info, err := fs.Stat(d.fsys, stem+".tar"); err == nil && !info.IsDir() {
-		images = NewTar(d.name, Location{d.fsys, stem + ".tar"}, d.columns)
+		images = NewTar(d.name, Location{FS: d.fsys, Pattern: stem + ".tar"}, d.columns)
 	} else if info, err := fs.Stat(d.fsys, stem); err == nil && info.IsDir() {
 		images = NewFolder(d.name, d.fsys, stem, d.columns)
 	}
-	location := Location{d.fsys, shard}
+	location := Location{FS: d.fsys, Pattern: shard}
 	_, err := fs.Stat(d.fsys, shard)
 	told := !errors.Is(err, fs.ErrNotExist) // what could not be downloaded
 	switch {

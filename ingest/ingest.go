@@ -56,6 +56,8 @@ type Raw struct {
 type File struct {
 	FS   fs.FS
 	Name string
+	// Root is the whole path of FS on this machine, "" if it has none.
+	Root string
 	// version is that of the file, if the one who listed it knows it.
 	version irgdata.Digest
 }

@@ -226,6 +226,6 @@ func (t *tableReader) parquetRow(row int, m mapping, names []string, values parq
 			cells[name] = cell{text: fmt.Sprint(v), set: true}
 		}
 	}
-	r := m.raw(t.key(row), cells, t.t.imagesFS(), t.t.imagesDir(path.Dir(t.file.name)))
+	r := m.raw(t.key(row), cells, t.t.images(path.Dir(t.file.name)))
 	return t.emit(r, encoded)
 }

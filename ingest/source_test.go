@@ -207,7 +207,7 @@ func sourceCases(t testing.TB) []sourceCase {
 			"photos/sub/not-named.jpg caption in photos/sub/not-named.txt file photos/sub/not-named.jpg",
 		}},
 		{name: "metadata with names of the folder itself", at: ".", files: fstest.MapFS{
-			"metadata.jsonl": file(`{"file_name": "./a.jpg", "text": "t"}`+"\n"+`{"file_name": "./../b.jpg", "text": "t"}`), "a.jpg": file("A"),
+			"metadata.jsonl": file(`{"file_name": "./a.jpg", "text": "t"}` + "\n" + `{"file_name": "./../b.jpg", "text": "t"}`), "a.jpg": file("A"),
 		}, want: []string{
 			`metadata.jsonl:1 "t" file a.jpg`,
 			`metadata.jsonl:2 reject metadata: the row names "./../b.jpg", which is no path below its folder`,

@@ -289,25 +289,24 @@ func (t *tableReader) broken(err error) {
 	_ = t.emit(r, []byte(r.Problem)) // the last item in any case
 }
 
-// imagesFS and imagesDir are where the paths of images begin; dir is the
-// folder of the table.
-func (t *Table) imagesFS() fs.FS {
-	if t.o.Images.FS != nil {
-		return t.o.Images.FS
-	}
-	return t.location.FS
+// place is where paths of images begin.
+type place struct {
+	fs   fs.FS
+	dir  string // in fs
+	root string // the whole path of fs on this machine, "" if it has none
 }
 
-func (t *Table) imagesDir(dir string) string {
-	if t.o.Images.FS != nil {
-		return t.o.Images.Name
+// images is where the paths of images in a table of the folder dir begin.
+func (t *Table) images(dir string) place {
+	if i := t.o.Images; i.FS != nil {
+		return place{i.FS, i.Name, i.Root}
 	}
-	return dir
+	return place{t.location.FS, dir, t.location.Root}
 }
 
 // row yields the item of a row's cells.
 func (t *tableReader) row(number int, m mapping, cells map[string]cell, encoded []byte) error {
-	fsys, dir := t.t.imagesFS(), t.t.imagesDir(path.Dir(t.file.name))
+	images := t.t.images(path.Dir(t.file.name))
 	if t.t.o.Files { // a name below the folder, and nothing else
 		name := cells[m.Image].text
 		r := Raw{Key: t.key(number), License: cells[m.License].text, URL: cells[m.URL].text, Caption: cells[m.Caption].text, Name: name}
@@ -317,11 +316,11 @@ func (t *tableReader) row(number int, m mapping, cells map[string]cell, encoded 
 		case !fs.ValidPath(path.Clean(name)):
 			r = r.problem("metadata", "the row names %.200q, which is no path below its folder", name)
 		default: // also ./name
-			r.File = File{FS: fsys, Name: path.Join(dir, name)}
+			r.File = File{FS: images.fs, Name: path.Join(images.dir, name)}
 		}
 		return t.emit(r, encoded)
 	}
-	return t.emit(m.raw(t.key(number), cells, fsys, dir), encoded)
+	return t.emit(m.raw(t.key(number), cells, images), encoded)
 }
 
 func (t *tableReader) fit(names []string) (mapping, error) {

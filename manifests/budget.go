@@ -106,9 +106,9 @@ func (s *Spending) exhausted() error {
 	case b.MaxCalls > 0 && s.used.Calls+s.underWay >= b.MaxCalls:
 		return fmt.Errorf("%w: max_calls is %d", ErrBudget, b.MaxCalls)
 	case b.MaxGPUHours > 0 && hours >= b.MaxGPUHours:
-		return fmt.Errorf("%w: max_gpu_hours is %v, and its calls took %.2f", ErrBudget, b.MaxGPUHours, hours)
+		return fmt.Errorf("%w: max_gpu_hours is %v", ErrBudget, b.MaxGPUHours)
 	case b.MaxCost > 0 && s.used.Cost >= b.MaxCost:
-		return fmt.Errorf("%w: max_cost is %v, and its calls cost %.2f", ErrBudget, b.MaxCost, s.used.Cost)
+		return fmt.Errorf("%w: max_cost is %v", ErrBudget, b.MaxCost)
 	}
 	return nil
 }

@@ -134,6 +134,10 @@ func (d *dataset) eachServer(ctx context.Context, name string) iter.Seq2[oneServ
 			for i := range group.Len() {
 				address, err := group.Address(i)
 				if err != nil {
+					var failure *runtime.Error
+					if errors.As(err, &failure) { // it does not know the model
+						err = errors.Join(failure.Err)
+					}
 					if !yield(oneServer{title: group.Name(i)}, err) {
 						return
 					}

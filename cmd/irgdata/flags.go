@@ -95,7 +95,7 @@ func (f *flags) load(cmd *cobra.Command) (Config, error) {
 			return c, err
 		}
 	}
-	if c.preview() && c.Export.Ranks == newConfig().Export.Ranks && !given("ranks") && !given("workers") {
+	if c.preview() && !given("ranks") && !given("workers") {
 		c.Export.Ranks, c.Export.Workers = 1, 1 // a few rows do for one reader
 	}
 	document := c.document

@@ -154,7 +154,7 @@ func newInstantDataset(root string) (*dataset, error) {
 	c.Sources = []Source{{Name: "made", Bundled: "sample"}} // the caller replaces it
 	c.Store, c.Work, c.Export.To = filepath.Join(root, "store"), filepath.Join(root, "work"), filepath.Join(root, "export")
 	c.Image = ImageSize{Width: 64, Height: 64}
-	c.Filter.MinDifference = 0
+	c.Filter.MinDifference, c.Filter.MinCoverage, c.Filter.MinDeviation, c.Filter.MaxBlocking = 0, 0, 0, 1
 	c.Ingest.Duplicates = Duplicates{} // made pairs are nearly the same
 	c.dir = "."
 	c, err := c.complete()

@@ -79,14 +79,21 @@ func (c Config) prices() (manifests.Prices, error) {
 			continue
 		}
 		p := manifests.Price{PerCall: m.Price.PerCall, PerMillionIn: m.Price.PerMillionIn, PerMillionOut: m.Price.PerMillionOut, PerGPUHour: m.Price.PerGPUHour, GPUs: m.GPUs}
-		if p.GPUs == 0 && len(m.Serve.Command) > 0 {
-			p.GPUs = m.Serve.gpusPerServer() / float64(c.parallel(name))
-		}
 		id := c.identity(name).String()
-		if other, taken := prices[id]; taken && other != p {
-			return nil, fmt.Errorf("two models are %s and have different prices: give them the same", id)
+		other, taken := prices[id]
+		switch {
+		case !taken || other == manifests.Price{}:
+			prices[id] = p
+		case p != manifests.Price{} && p != other:
+			return nil, fmt.Errorf("two models are %s and have different prices or GPUs: give them the same", id)
 		}
-		prices[id] = p
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Models)) {
+		m, id := c.Models[name], c.identity(name).String()
+		if p := prices[id]; p.GPUs == 0 && len(m.Serve.Command) > 0 {
+			p.GPUs = m.Serve.gpusPerServer() / float64(c.parallel(name))
+			prices[id] = p
+		}
 	}
 	return prices, prices.Validate()
 }
@@ -155,7 +162,9 @@ func (d *dataset) startedModel(name string) (runtime.Model, error) {
 			return &started{checked: checked{Model: c, clients: []client{c}}, client: c}, err
 		})
 		d.closers = append(d.closers, moving.Close)
-		endpoints = append(endpoints, d.config.endpoint(name, group.Name(i), moving))
+		e := d.config.endpoint(name, group.Name(i), moving)
+		e.Starting = true
+		endpoints = append(endpoints, e)
 	}
 	return d.pool(endpoints)
 }

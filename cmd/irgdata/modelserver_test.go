@@ -11,7 +11,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 
@@ -101,12 +100,19 @@ func (s *modelServer) made() (n int) {
 
 // thought is a thinking text, in the form of a reflection if that is asked.
 func thought(d irgdata.Digest, reflection bool) string {
-	words := strings.Repeat("the light falls softly from the left on "+d.Short()+" and ", 3)
 	if !reflection {
-		return "<think>" + words + "</think>"
+		return "<think>" + sentence(d, 0) + " " + sentence(d, 1) + "</think>"
 	}
-	return "<think>" + words + "\n\n### Detailed Explanation of Required Improvements:\n" + words +
-		"\n\n### Step-by-Step Modification Guidance:\n1. " + words + "\n\n### Final Comprehensive Prompt for the Improved Image:\n" + words + "</think>"
+	return "<think>" + sentence(d, 0) + "\n\n### Detailed Explanation of Required Improvements:\n" + sentence(d, 1) +
+		"\n\n### Step-by-Step Modification Guidance:\n1. " + sentence(d, 2) + "\n\n### Final Comprehensive Prompt for the Improved Image:\n" + sentence(d, 3) + "</think>"
+}
+
+// sentence is the nth of a text; texts of other digests have others.
+func sentence(d irgdata.Digest, n int) string {
+	pick := func(i int, of ...string) string { return of[int(d[4*n+i])%len(of)] }
+	return fmt.Sprintf("A %s %s, number %x, stands %s while %s light falls on it.",
+		pick(0, "plain", "tall", "worn", "bright", "narrow"), pick(1, "tower", "table", "garden", "river", "window"), d[4*n:4*n+4],
+		pick(2, "on the left", "in the middle", "far behind", "near the edge"), pick(3, "warm", "cold", "soft", "hard", "low"))
 }
 
 // paint is a small picture of the digest's colours.
@@ -115,7 +121,7 @@ func paint(d irgdata.Digest, width, height int) []byte {
 		color.RGBA{d[0], d[1], d[2], 255}, color.RGBA{d[3], d[4], d[5], 255}, color.RGBA{d[6], d[7], d[8], 255}, color.RGBA{d[9], d[10], d[11], 255},
 	})
 	for i := range img.Pix {
-		img.Pix[i] = uint8(i/16+i/width/16) % 4
+		img.Pix[i] = uint8(i%width/11+i/width/11) % 4 // no squares of a JPEG
 	}
 	var out bytes.Buffer
 	if err := png.Encode(&out, img); err != nil {

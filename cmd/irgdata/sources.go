@@ -204,7 +204,7 @@ func (c Config) source(ctx context.Context, s Source) (ingest.Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		images = ingest.File{FS: folder.FS, Name: folder.Pattern}
+		images = ingest.File{FS: folder.FS, Name: folder.Pattern, Root: folder.Root}
 	}
 	columns := ingest.Columns(s.Columns)
 	return ingest.New(kind, s.Name, location, columns, images)
@@ -226,6 +226,7 @@ func (c Config) location(ctx context.Context, address string) (ingest.Location, 
 		address = filepath.ToSlash(c.path(strings.TrimPrefix(address, "file://")))
 	}
 	base, pattern := splitPattern(address)
+	root := base
 	var fsys fs.FS
 	if bucket {
 		store, err := openBucket(ctx, base, c.S3)
@@ -240,16 +241,22 @@ func (c Config) location(ctx context.Context, address string) (ingest.Location, 
 		if fsys, err = fs.Sub(fsys, pattern); err != nil {
 			return ingest.Location{}, err
 		}
-		pattern = "."
+		root, pattern = path.Join(base, pattern), "."
 	} else if !strings.ContainsAny(pattern, "*?[{") && err != nil {
 		return ingest.Location{}, fmt.Errorf("there is no file or folder %s: mend the path, which begins at the configuration file", address)
 	}
-	return ingest.Location{FS: fsys, Pattern: pattern}, nil
+	if bucket {
+		return ingest.Location{FS: fsys, Pattern: pattern}, nil
+	}
+	return ingest.Location{FS: fsys, Pattern: pattern, Root: filepath.ToSlash(absolute(root))}, nil
 }
 
 // splitPattern parts an address before its last element, or before its first
 // one with a wildcard.
 func splitPattern(address string) (base, pattern string) {
+	if address == "/" {
+		return "/", "."
+	}
 	address = strings.TrimSuffix(address, "/")
 	scheme := ""
 	if at := strings.Index(address, "://"); at >= 0 {

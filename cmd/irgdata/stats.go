@@ -76,11 +76,24 @@ func (d *dataset) snapshot(ctx context.Context, number int) (manifests.Snapshot,
 }
 
 func (d *dataset) stats(ctx context.Context, number int) (s stats, err error) {
-	if s.Snapshot, err = d.snapshot(ctx, number); err != nil {
+	prices, err := d.config.prices()
+	if err != nil {
+		return s, usage(err)
+	}
+	s.Snapshot, err = d.snapshot(ctx, number)
+	unpublished := err
+	if err != nil && !(errors.Is(err, manifests.ErrNoSnapshot) && number == 0) {
 		return s, err
 	}
 	if s.Costs, err = d.ledger.Costs(ctx); err != nil {
 		return s, err
+	}
+	if unpublished != nil { // an unfinished build has paid for calls all the same
+		if len(s.Costs) == 0 {
+			return s, unpublished
+		}
+		s.Account = manifests.NewAccount(s.Costs, prices, nil)
+		return s, nil
 	}
 	s.examples = newExamples()
 	for reject, err := range export.Rejects(ctx, d.store, s.Snapshot, d.config.path(d.config.Work)) {
@@ -92,10 +105,6 @@ func (d *dataset) stats(ctx context.Context, number int) (s stats, err error) {
 	wanted, err := modes.Select(s.Snapshot.Settings.Modes)
 	if err != nil {
 		return s, err
-	}
-	prices, err := d.config.prices()
-	if err != nil {
-		return s, usage(err)
 	}
 	var needed []manifests.ModeSteps
 	for _, m := range wanted {
@@ -112,10 +121,14 @@ func (d *dataset) stats(ctx context.Context, number int) (s stats, err error) {
 func (s stats) print(w io.Writer) {
 	snap := s.Snapshot
 	c := snap.Counts
-	fmt.Fprintf(w, "Snapshot %d, strategy %s\n\n", snap.Number, snap.Settings.Strategy)
-	itemLine(w, c, snap.Settings)
-	modeTable(w, c)
-	reasonTable(w, c, s.examples.byReason)
+	if snap.Number > 0 {
+		fmt.Fprintf(w, "Snapshot %d, strategy %s\n\n", snap.Number, snap.Settings.Strategy)
+		itemLine(w, c, snap.Settings)
+		modeTable(w, c)
+		reasonTable(w, c, s.examples.byReason)
+	} else {
+		fmt.Fprint(w, "No snapshot is published yet: `irgdata build` goes on from these calls.\n\n")
+	}
 
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "  calls in the ledger\tmodel\tcalls\tfailed\tmodel time\ttokens in\tout\tGPU hours\tcost\n")
@@ -126,6 +139,9 @@ func (s stats) print(w io.Writer) {
 	t.Flush()
 	fmt.Fprintln(w)
 
+	if snap.Number == 0 {
+		return
+	}
 	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "  calls that a mode rests on\tcalls\tfailed\tmodel time\ttokens in\tout\tGPU hours\tcost\n")
 	for _, m := range s.Account.Modes {

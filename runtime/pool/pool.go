@@ -18,9 +18,9 @@
 //     suspicion itself: the caller gets the failure.
 //   - When no endpoint is left, calls wait for one to come back, up to
 //     [Options.Patience] after the last sign of life. Then they fail as
-//     Transient, each after one try of the endpoints whose rest is over. The
-//     failure's RetryAfter is the time until the next try makes sense, which
-//     keeps the caller from using its attempts up before that.
+//     Transient, each after one try of the endpoints whose rest is over, with
+//     [runtime.Away] as their trouble: the caller, which would only wait once
+//     more, gives the call up.
 //   - A Fatal failure takes the endpoint out for good. The call goes on
 //     elsewhere, and fails as Fatal when no endpoint is left.
 //   - All other failures are about the call and go to the caller, which
@@ -35,6 +35,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -50,6 +51,9 @@ type Endpoint struct {
 	Model runtime.Model
 	// Limit is the most calls at once, at least 1.
 	Limit int
+	// Starting: the server is being started, and that it is away is no news
+	// until it has answered once.
+	Starting bool
 	// Fixed keeps Limit as it is, for a server that works on so many at a time
 	// and queues the others. Else the limit begins at 1 and adapts.
 	Fixed bool
@@ -292,7 +296,7 @@ func (p *Pool) alive(t turn) {
 	if t.epoch != e.epoch {
 		return // of before the endpoint's failure
 	}
-	if e.away {
+	if e.away && e.calls > 1 {
 		p.o.Log.Warn("a model server is back", "endpoint", e.Name)
 	}
 	e.away, e.pause, e.unsound = false, 0, 0
@@ -315,10 +319,18 @@ func (p *Pool) rest(t turn, retryAfter time.Duration, away bool) {
 		pause = e.pause
 	}
 	e.until = now.Add(pause)
-	if away && !e.away {
+	if away && !e.away && !e.quiet() {
 		p.o.Log.Warn("a model server is away", "endpoint", e.Name, "error", e.last)
 	}
 	e.away = e.away || away
+}
+
+// quiet reports whether nobody need hear that the endpoint is away.
+func (e *endpoint) quiet() bool { return e.Starting && e.calls == 0 }
+
+// quiet reports whether all endpoints are.
+func (p *Pool) quiet() bool {
+	return !slices.ContainsFunc(p.endpoints, func(e *endpoint) bool { return !e.quiet() })
 }
 
 // count brings the busy and idle times up to now; it is called before anything
@@ -351,6 +363,9 @@ func (p *Pool) dispatch() {
 	}
 	if p.dark.IsZero() && !p.usable() {
 		p.dark = p.at
+		if !p.quiet() {
+			p.o.Log.Warn("no server of a model answers: its calls wait", "model", p.identity, "until", p.at.Add(p.o.Patience).Format(time.TimeOnly))
+		}
 	}
 	if err := p.hopeless(); err != nil {
 		for len(p.queue) > 0 {
