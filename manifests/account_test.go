@@ -107,8 +107,8 @@ func TestSpending(t *testing.T) {
 	}{
 		{manifests.Budget{}, 99, ""},
 		{manifests.Budget{MaxCalls: 3}, 3, "max_calls is 3"},
-		{manifests.Budget{MaxGPUHours: 1}, 2, "max_gpu_hours is 1, and its calls took 1.00"},
-		{manifests.Budget{MaxCost: 5}, 3, "max_cost is 5, and its calls cost 6.00"},
+		{manifests.Budget{MaxGPUHours: 1}, 2, "max_gpu_hours is 1"},
+		{manifests.Budget{MaxCost: 5}, 3, "max_cost is 5"},
 		{manifests.Budget{MaxCalls: 7, MaxCost: 5}, 3, "max_cost"},
 	} {
 		s := manifests.NewSpending(tc.budget, prices)
