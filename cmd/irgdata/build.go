@@ -43,6 +43,7 @@ it again; 130 interrupted.`,
 		},
 	}
 	f.addBuild(cmd)
+	f.addRetry(cmd)
 	f.addExport(cmd)
 	return cmd
 }

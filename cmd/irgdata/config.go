@@ -57,6 +57,8 @@ type Config struct {
 	// limit and sample come from flags alone: a preview is no configuration.
 	limit  int
 	sample float64
+	// retryDownloads asks again for each download that failed; by a flag too.
+	retryDownloads bool
 }
 
 // Source is one source of pairs: what lies at Path, or the bundled sample.

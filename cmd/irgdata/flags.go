@@ -25,6 +25,7 @@ type flags struct {
 	loaders  int
 	limit    int
 	sample   string
+	again    bool
 }
 
 func (f *flags) addStore(cmd *cobra.Command) {
@@ -49,6 +50,10 @@ func (f *flags) addBuild(cmd *cobra.Command) {
 // complete tells the shell the values that a flag takes.
 func complete(cmd *cobra.Command, flag string, values ...string) {
 	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags alone
+}
+
+func (f *flags) addRetry(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.again, "retry-downloads", false, "ask again for every image that could not be downloaded, also those that were refused for good")
 }
 
 func (f *flags) addExport(cmd *cobra.Command) {
@@ -103,6 +108,7 @@ func (f *flags) load(cmd *cobra.Command) (Config, error) {
 			return c, err
 		}
 	}
+	c.retryDownloads = f.again
 	if c.preview() && !given("ranks") && !given("workers") {
 		c.Export.Ranks, c.Export.Workers = 1, 1 // a few rows do for one reader
 	}
