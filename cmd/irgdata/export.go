@@ -50,6 +50,7 @@ it is.`,
 	f.addStore(cmd)
 	f.addExport(cmd)
 	cmd.Flags().IntVar(&number, "snapshot", 0, "number of the snapshot (default: the newest)")
+	cmd.AddCommand(exportCheckCommand())
 	return cmd
 }
 

@@ -117,7 +117,8 @@ func kindOf(n schema.Node) (Kind, bool) {
 	plain := leaf.LogicalType().IsNone() || !leaf.LogicalType().IsValid()
 	switch leaf.PhysicalType() {
 	case parquet.Types.ByteArray:
-		if _, text := leaf.LogicalType().(schema.StringLogicalType); text {
+		switch leaf.LogicalType().(type) {
+		case schema.StringLogicalType, schema.JSONLogicalType, schema.EnumLogicalType:
 			return String, true
 		}
 		return Picture, plain
