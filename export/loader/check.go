@@ -306,6 +306,7 @@ func (c *checker) deal(m *ModeReport, mode string, f modeFolder, uses map[string
 				rule, detail = RuleParquetInfo, fmt.Sprintf("parquet_info gives the file %d row groups", told)
 			}
 			m.Unread.add(g.rows)
+			m.UnreadGroups = append(m.UnreadGroups, RowGroup{e.Name, i})
 			m.counted.add(Tally{Rule: rule, Rows: g.rows.Rows, Where: c.where(e, i, -1), Detail: detail})
 		}
 	}

@@ -38,8 +38,16 @@ type ModeReport struct {
 	// Longest is the most tokens of a row that is read.
 	Longest  int     `json:"longest"`
 	Findings []Tally `json:"findings,omitempty"`
+	// UnreadGroups are the row groups that are dealt to nobody.
+	UnreadGroups []RowGroup `json:"unread_row_groups,omitempty"`
 
 	counted tallies
+}
+
+// RowGroup names a row group of a file, from 0.
+type RowGroup struct {
+	File  string `json:"file"` // under the export
+	Index int    `json:"row_group"`
 }
 
 // Count counts rows and what is in them. A row group that cannot be read has

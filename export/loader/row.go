@@ -232,15 +232,15 @@ func (r *rowParser) image(content any, fields map[string]any) *Finding {
 	if !ok {
 		return &Finding{Rule: RuleBase64, Detail: "an image's content is " + kind(content)}
 	}
+	if strings.HasPrefix(text, "data:") { // its letters are taken for base64, and shift the rest
+		return &Finding{Rule: RuleBase64, Detail: "an image's content begins with data:, want bare base64"}
+	}
 	encoded, err := decodeBase64(text)
 	if err != nil {
 		return &Finding{Rule: RuleBase64, Detail: fmt.Sprintf("an image's content begins with %.30q: %v", text, err)}
 	}
 	info, err := images.Inspect(encoded, "")
 	if err != nil {
-		if strings.HasPrefix(text, "data:") {
-			return &Finding{Rule: RuleBase64, Detail: "an image's content begins with data:, want bare base64"}
-		}
 		return &Finding{Rule: RuleUnopened, Detail: err.Error()}
 	}
 	loss, vae, vit := truthy(fields["need_loss"]), truthy(fields["need_vae"]), truthy(fields["need_vit"])

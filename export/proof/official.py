@@ -216,6 +216,11 @@ def compare(args, data, reading, tokenizer, ranks, workers):
             sys.exit(f"{name}, {ranks}x{workers}: {starved[name]} readers starve, foretold were {want['starved_readers']}")
         if want["rows"]["rows"] != len(rows):
             sys.exit(f"{name}: {len(rows)} rows were written, foretold were {want['rows']['rows']}")
+        dealt = {(file, group) for file, group, _ in read[name]}
+        written_groups = {(file, group) for file, group, _ in rows}
+        unread = {(str(args.export / g["file"]), g["row_group"]) for g in want.get("unread_row_groups", [])}
+        if dealt & unread or (not want["dropped"]["rows"] and written_groups - dealt != unread):
+            sys.exit(f"{name}, {ranks}x{workers}: other row groups are unread than foretold")
         if want["unread"]["rows"] + want["dropped"]["rows"] != len(rows) - len(read[name]):
             sys.exit(f"{name}, {ranks}x{workers}: {len(rows) - len(read[name])} rows are lost, foretold were others")
         print(f"  {ranks}x{workers} {name}: {len(read[name])} of {len(rows)} rows as written, {images} images, {starved[name]} readers starve, as foretold")
