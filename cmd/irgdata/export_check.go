@@ -105,10 +105,10 @@ func (f *checkFlags) options(c Config) (loader.Options, error) {
 	if f.training != "" {
 		text, err := os.ReadFile(f.training)
 		if err == nil {
-			o.Training, err = loader.ParseTraining(text)
+			o.Training, err = loader.ParseTraining(f.training, text)
 		}
 		if err != nil {
-			return o, usagef("--dataset-config %s: %w", f.training, err)
+			return o, usagef("--dataset-config: %w", err)
 		}
 	}
 	var err error

@@ -167,10 +167,10 @@ func (c *checker) configuration(ctx context.Context, entries []Entry) error {
 		case e.Name == trainingName && c.training == nil:
 			text, err := readSmall(ctx, c.files, e, maxTraining)
 			if err == nil {
-				c.training, err = ParseTraining(text)
+				c.training, err = ParseTraining(c.files.URL(e.Name), text)
 			}
 			if err != nil {
-				return fmt.Errorf("read %s: %w", c.files.URL(e.Name), err)
+				return err
 			}
 		case e.Name == parquetInfoName:
 			text, err := readSmall(ctx, c.files, e, maxParquetInfo)
@@ -192,7 +192,7 @@ func (c *checker) mode(ctx context.Context, mode string, f modeFolder) (ModeRepo
 		m.Mode = path.Base(strings.TrimSuffix(c.files.URL(""), "/"))
 	}
 	t := c.training.of(m.Mode)
-	p := &Parser{VAE: *t.VAE, ViT: *t.ViT, Tokenizer: c.o.Tokenizer, Limit: c.o.Limit, Mandatory: t.Mandatory, Decode: c.o.Decode}
+	p := &Parser{VAE: t.VAE, ViT: t.ViT, Tokenizer: c.o.Tokenizer, Limit: c.o.Limit, Mandatory: t.Mandatory, Decode: c.o.Decode}
 	uses := used(f.listed, t.Used)
 	groups := map[string][]group{}
 	for _, e := range slices.Concat(f.listed, f.missed) {

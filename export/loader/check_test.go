@@ -167,7 +167,7 @@ func TestCheckRefuses(t *testing.T) {
 	}{
 		{"nothing", map[string][]byte{"a.txt": nil}, "has no Parquet file"},
 		{"a folder above", map[string][]byte{"x/m/a.parquet": whole}, "name the folder above the modes' folders"},
-		{"a configuration that is none", map[string][]byte{"m/a.parquet": whole, "train_stage1.yaml": []byte("[1")}, "no dataset configuration"},
+		{"a configuration that is none", map[string][]byte{"m/a.parquet": whole, "train_stage1.yaml": []byte("[1")}, "this is no YAML"},
 		{"two data sets", map[string][]byte{"m/a.parquet": whole, "train_stage1.yaml": []byte("m: {dataset_names: [a, b], num_used_data: [1, 1]}")}, "want one of each"},
 		{"a parquet_info that is none", map[string][]byte{"m/a.parquet": whole, "parquet_info.json": []byte("[]")}, "no parquet_info"},
 		{"negative row groups", map[string][]byte{"m/a.parquet": whole, "parquet_info.json": []byte(`{"m/a.parquet": {"num_row_groups": -1}}`)}, "-1 row groups"},

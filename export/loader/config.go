@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"path"
 
-	"github.com/goccy/go-yaml"
-
+	"github.com/irgdata/irgdata/internal/config"
 	"github.com/irgdata/irgdata/modes"
 )
 
@@ -16,35 +15,36 @@ type Training map[string]ModeTraining
 
 // ModeTraining is a mode's entry.
 type ModeTraining struct {
-	Datasets  []string   `yaml:"dataset_names"`
-	VAE       *Transform `yaml:"image_transform_args"`
-	ViT       *Transform `yaml:"vit_image_transform_args"`
-	Mandatory bool       `yaml:"is_mandatory"`
-	Used      []int      `yaml:"num_used_data"` // files of each data set
+	Datasets  []string  `yaml:"dataset_names"`
+	VAE       Transform `yaml:"image_transform_args"`
+	ViT       Transform `yaml:"vit_image_transform_args"`
+	Mandatory bool      `yaml:"is_mandatory"`
+	Used      []int     `yaml:"num_used_data"` // files of each data set
+
+	// These do not matter here.
+	Weight float64 `yaml:"weight"`
+	Resume bool    `yaml:"resume_data_status"`
 }
 
 // maxTraining is far more than a configuration has.
 const maxTraining = 1 << 20
 
-// ParseTraining reads a dataset configuration. Keys that do not matter here are
-// left alone.
-func ParseTraining(text []byte) (t Training, err error) {
-	if len(text) > maxTraining {
-		return nil, fmt.Errorf("the dataset configuration has %d bytes, want at most %d", len(text), maxTraining)
-	}
-	if err := yaml.Unmarshal(text, &t); err != nil {
-		return nil, fmt.Errorf("it is no dataset configuration of the training code: %s", yaml.FormatError(err, false, false))
+// ParseTraining reads the dataset configuration that lies in the named file.
+func ParseTraining(file string, text []byte) (Training, error) {
+	t := Training{}
+	if _, err := config.Decode(file, text, &t); err != nil {
+		return nil, fmt.Errorf("read a dataset configuration of the training code: %w", err)
 	}
 	for mode, m := range t {
 		if len(m.Datasets) != 1 || len(m.Used) != 1 {
-			return nil, fmt.Errorf("mode %s has %d dataset_names and %d num_used_data: want one of each, the data set that is checked", mode, len(m.Datasets), len(m.Used))
+			return nil, fmt.Errorf("%s: mode %s has %d dataset_names and %d num_used_data: want one of each, the data set that is checked", file, mode, len(m.Datasets), len(m.Used))
 		}
 		if m.Used[0] < 0 || m.Used[0] > maxEntries {
-			return nil, fmt.Errorf("mode %s uses %d files: want a number of files", mode, m.Used[0])
+			return nil, fmt.Errorf("%s: mode %s uses %d files: want a number of files", file, mode, m.Used[0])
 		}
-		for _, transform := range []*Transform{m.VAE, m.ViT} {
-			if transform != nil && !transform.valid() {
-				return nil, fmt.Errorf("mode %s transforms images by %+v: want sizes in pixels", mode, *transform)
+		for _, transform := range []Transform{m.VAE, m.ViT} {
+			if transform != (Transform{}) && !transform.valid() {
+				return nil, fmt.Errorf("%s: mode %s transforms images by %+v: want sizes in pixels", file, mode, transform)
 			}
 		}
 	}
@@ -61,11 +61,11 @@ func (t Training) of(mode string) ModeTraining {
 			}
 		}
 	}
-	if m.VAE == nil {
-		m.VAE = &paperVAE
+	if m.VAE == (Transform{}) {
+		m.VAE = paperVAE
 	}
-	if m.ViT == nil {
-		m.ViT = &paperViT
+	if m.ViT == (Transform{}) {
+		m.ViT = paperViT
 	}
 	return m
 }

@@ -65,12 +65,12 @@ func FuzzParseTraining(f *testing.F) {
 	f.Add([]byte("m: {dataset_names: [a], num_used_data: [1], image_transform_args: {image_stride: 16, max_image_size: 1024, min_image_size: 512}}"))
 	f.Add([]byte("m:\n  dataset_names:\n    - a\n  num_used_data:\n    - 1\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		training, err := ParseTraining(text)
+		training, err := ParseTraining("x.yaml", text)
 		if err != nil {
 			return
 		}
 		for _, m := range training {
-			if m.VAE != nil {
+			if m.VAE.valid() {
 				m.VAE.Tokens(100, 7)
 			}
 		}

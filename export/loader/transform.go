@@ -1,6 +1,9 @@
 package loader
 
-import "math"
+import (
+	"cmp"
+	"math"
+)
 
 // Transform is an image transform of a training configuration, which decides
 // how many tokens an image becomes (SFT/data/transforms.py,
@@ -9,6 +12,8 @@ type Transform struct {
 	Stride  int `yaml:"image_stride"`   // pixels of a token's side
 	MaxSide int `yaml:"max_image_size"` // the longest side, in pixels
 	MinSide int `yaml:"min_image_size"` // the shortest side, in pixels
+	// MaxPixels is the most pixels of all; 0 means ImageTransform's default.
+	MaxPixels int `yaml:"max_pixels"`
 }
 
 // The transforms of the paper's training configurations.
@@ -17,8 +22,8 @@ var (
 	paperViT = Transform{Stride: 14, MaxSide: 980, MinSide: 378}
 )
 
-// maxTransformPixels is ImageTransform's default for max_pixels.
-const maxTransformPixels = 14 * 14 * 9 * 1024
+// defaultMaxPixels is ImageTransform's default for max_pixels.
+const defaultMaxPixels = 14 * 14 * 9 * 1024
 
 // Size is the size in pixels of an image of width × height after the
 // transform. It repeats the official arithmetic, halves to even and the scale
@@ -28,8 +33,9 @@ func (t Transform) Size(width, height int) (int, int) {
 	scale := min(float64(t.MaxSide)/max(w, h), 1)
 	scale = max(scale, float64(t.MinSide)/min(w, h))
 	w, h = t.scaled(w, h, scale)
-	if w*h > maxTransformPixels {
-		w, h = t.scaled(w, h, maxTransformPixels/(w*h))
+	most := float64(cmp.Or(t.MaxPixels, defaultMaxPixels))
+	if w*h > most {
+		w, h = t.scaled(w, h, most/(w*h))
 	}
 	if max(w, h) > float64(t.MaxSide) {
 		w, h = t.scaled(w, h, float64(t.MaxSide)/max(w, h))
@@ -54,5 +60,5 @@ func (t Transform) Tokens(width, height int) int {
 
 func (t Transform) valid() bool {
 	ok := func(n int) bool { return n >= 1 && n <= 1<<16 }
-	return ok(t.Stride) && ok(t.MaxSide) && ok(t.MinSide)
+	return ok(t.Stride) && ok(t.MaxSide) && ok(t.MinSide) && t.MaxPixels >= 0
 }
