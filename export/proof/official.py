@@ -20,6 +20,7 @@ import base64
 import collections
 import contextlib
 import hashlib
+import importlib.machinery
 import importlib.util
 import io
 import json
@@ -38,7 +39,7 @@ def official(sft):
     none of."""
     sys.path.insert(0, str(sft))
     decord = types.ModuleType("decord")
-    decord.VideoReader = None
+    decord.__spec__ = importlib.machinery.ModuleSpec("decord", None)  # transformers asks for it
     sys.modules.setdefault("decord", decord)
     import data.dataset_base
     import data.dataset_info
