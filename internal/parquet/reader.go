@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -126,8 +127,9 @@ func (r *Reader) Columns() []Column {
 }
 
 // Rows yields the named columns of each row, in order. A bare binary column
-// reads as an Image without a path; null reads as nil. The cells belong to the
-// caller.
+// reads as an Image without a path; null reads as nil. Of the pictures in
+// "name" the column "name.path" reads the paths alone, as texts, and no image
+// is read. The cells belong to the caller.
 func (r *Reader) Rows(ctx context.Context, columns ...string) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		if err := r.rows(ctx, columns, yield); err != nil && !errors.Is(err, errStop) {
@@ -224,6 +226,13 @@ type leaf struct {
 }
 
 func (r *Reader) column(name string) (column, error) {
+	if picture, ok := strings.CutSuffix(name, ".path"); ok {
+		c, err := r.column(picture)
+		if err == nil && (c.kind != Picture || c.path == nil) {
+			err = fmt.Errorf("parquet: column %q has no paths", picture)
+		}
+		return column{kind: String, value: c.path}, err
+	}
 	root := r.schema.Root()
 	var field schema.Node
 	for i := range root.NumFields() {
@@ -329,7 +338,7 @@ func cell(k Kind, v any) (any, error) {
 			return Image{Bytes: b}, nil
 		}
 	}
-	if !fits(k, v) {
+	if !fits(Column{Kind: k}, v) {
 		return nil, fmt.Errorf("a value is a %T where the schema says otherwise", v)
 	}
 	return v, nil
