@@ -282,7 +282,7 @@ func render(r record, wanted []modes.Mode, prompts modes.Prompts) ([]string, err
 		if err != nil {
 			return nil, err
 		}
-		rows[i] = string(row)
+		rows[i] = row
 	}
 	return rows, nil
 }

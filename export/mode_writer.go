@@ -16,7 +16,7 @@ import (
 )
 
 // conversationColumn is the one column that the official loader reads.
-var conversationColumn = []parquet.Column{{Name: "conversation", Kind: parquet.String}}
+var conversationColumn = []parquet.Column{{Name: "conversation", Kind: parquet.String, Base64: true}}
 
 // maxGroupBytes bounds a row group, whose column must stay below 2 GiB.
 const maxGroupBytes = 1 << 30

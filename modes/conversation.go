@@ -5,92 +5,118 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/irgdata/irgdata"
 )
 
-// turn and content are the JSON of the official loader's `conversation`
-// column (SFT/data/interleave_datasets/multi_think_interleave_t2i_dataset.py).
-// A user turn's content is a string, an assistant turn's a list; the loader
-// drops anything else. Every flag is written out, because the loader's
-// defaults differ from part to part.
-type turn struct {
-	Role     Speaker `json:"role"`
-	Content  any     `json:"content"` // string or []any
-	NeedLoss *bool   `json:"need_loss,omitempty"`
-}
-
-type textContent struct {
-	Type     string `json:"type"`
-	Content  string `json:"content"`
-	NeedLoss bool   `json:"need_loss"`
-}
-
-type imageContent struct {
-	Type     string `json:"type"`
-	Content  string `json:"content"` // bare base64, without a data: prefix
-	NeedLoss bool   `json:"need_loss"`
-	NeedVAE  bool   `json:"need_vae"`
-	NeedViT  bool   `json:"need_vit"`
-}
-
 // ImageBytes fetches the encoded bytes of an image.
 type ImageBytes func(irgdata.ImageRef) ([]byte, error)
 
-// Conversation renders a trajectory as one training row of the mode. Each
-// user part is a turn, hence a context segment, of its own; neighbouring
-// assistant parts share one turn. It fails if a slot that the mode shows is
-// empty or an image cannot be fetched.
-func (m Mode) Conversation(t irgdata.Trajectory, prompts Prompts, fetch ImageBytes) ([]byte, error) {
-	var turns []turn
-	var assistant []any
-	flush := func() {
-		if len(assistant) > 0 {
-			turns = append(turns, turn{Role: Assistant, Content: assistant})
-			assistant = nil
-		}
-	}
+// Conversation renders a trajectory as one training row of the mode: the JSON of
+// the official loader's `conversation` column
+// (SFT/data/interleave_datasets/multi_think_interleave_t2i_dataset.py). A user
+// turn's content is a text, an assistant turn's a list; the loader drops
+// anything else. Each user part is a turn, hence a context segment, of its own;
+// neighbouring assistant parts share one turn. Every flag is written out,
+// because the loader's defaults differ from part to part. Conversation fails if
+// a slot that the mode shows is empty or an image cannot be fetched.
+func (m Mode) Conversation(t irgdata.Trajectory, prompts Prompts, fetch ImageBytes) (string, error) {
+	c := conversation{}
+	size := 4 << 10
 	for _, p := range m.Layout {
-		content, err := m.content(p, t, prompts, fetch)
-		if err != nil {
-			return nil, fmt.Errorf("render pair %s as %s: %w", t.Pair.ID, m.Name, err)
-		}
-		switch {
-		case p.Speaker == User:
-			flush()
-			turns = append(turns, turn{Role: User, Content: content, NeedLoss: &p.Loss})
-		case p.IsImage():
-			assistant = append(assistant, imageContent{Type: "image", Content: content, NeedLoss: p.Loss, NeedVAE: p.VAE, NeedViT: p.ViT})
-		default:
-			assistant = append(assistant, textContent{Type: "text", Content: content, NeedLoss: p.Loss})
+		size += len(t.Slots[p.Slot].Text) + base64.StdEncoding.EncodedLen(int(t.Slots[p.Slot].Image.Size))
+	}
+	c.out.Grow(size) // about; else a row of megabytes is copied again and again
+	for _, p := range m.Layout {
+		if err := c.part(p, t, prompts, fetch); err != nil {
+			return "", fmt.Errorf("render pair %s as %s: %w", t.Pair.ID, m.Name, err)
 		}
 	}
-	flush()
-
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false) // <think> stays readable
-	if err := enc.Encode(turns); err != nil {
-		return nil, fmt.Errorf("render pair %s as %s: %w", t.Pair.ID, m.Name, err)
-	}
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+	return c.end(), nil
 }
 
-// content is the text of a part, base64 for an image.
-func (m Mode) content(p Part, t irgdata.Trajectory, prompts Prompts, fetch ImageBytes) (string, error) {
+// conversation is the JSON under way. It is written by hand, because a row is
+// megabytes of base64, which encoding/json would look at sign by sign.
+type conversation struct {
+	out       strings.Builder
+	assistant bool // an assistant turn's list is open
+}
+
+func (c *conversation) part(p Part, t irgdata.Trajectory, prompts Prompts, fetch ImageBytes) error {
+	if p.Template == "" && t.Slots[p.Slot].IsZero() {
+		return fmt.Errorf("slot %s is empty", p.Slot)
+	}
+	if p.IsImage() {
+		encoded, err := fetch(t.Slots[p.Slot].Image)
+		if err != nil {
+			return fmt.Errorf("slot %s: %w", p.Slot, err)
+		}
+		c.open(p.Speaker)
+		c.out.WriteString(`{"type":"image","content":"`)
+		e := base64.NewEncoder(base64.StdEncoding, &c.out)
+		_, _ = e.Write(encoded) // a Builder does not fail
+		_ = e.Close()
+		fmt.Fprintf(&c.out, `","need_loss":%t,"need_vae":%t,"need_vit":%t}`, p.Loss, p.VAE, p.ViT)
+		return nil
+	}
+	text := t.Slots[p.Slot].Text
 	if p.Template != "" {
-		return prompts.Get(p.Template).Render(t.Pair.Prompt), nil
+		text = prompts.Get(p.Template).Render(t.Pair.Prompt)
 	}
-	filling := t.Slots[p.Slot]
-	if filling.IsZero() {
-		return "", fmt.Errorf("slot %s is empty", p.Slot)
-	}
-	if !p.IsImage() {
-		return filling.Text, nil
-	}
-	encoded, err := fetch(filling.Image)
+	quoted, err := quote(text)
 	if err != nil {
-		return "", fmt.Errorf("slot %s: %w", p.Slot, err)
+		return err
 	}
-	return base64.StdEncoding.EncodeToString(encoded), nil
+	c.open(p.Speaker)
+	if p.Speaker == User {
+		fmt.Fprintf(&c.out, `{"role":%q,"content":%s,"need_loss":%t}`, User, quoted, p.Loss)
+	} else {
+		fmt.Fprintf(&c.out, `{"type":"text","content":%s,"need_loss":%t}`, quoted, p.Loss)
+	}
+	return nil
+}
+
+// open begins the next part: in the list of an assistant turn, or as a turn.
+func (c *conversation) open(s Speaker) {
+	switch assistant := s == Assistant; {
+	case assistant && c.assistant:
+		c.out.WriteString(",")
+	case assistant:
+		c.turn()
+		fmt.Fprintf(&c.out, `{"role":%q,"content":[`, Assistant)
+		c.assistant = true
+	default:
+		c.turn()
+	}
+}
+
+// turn ends an open assistant turn and begins the next turn.
+func (c *conversation) turn() {
+	if c.assistant {
+		c.out.WriteString("]}")
+		c.assistant = false
+	}
+	if c.out.Len() == 0 {
+		c.out.WriteString("[")
+	} else {
+		c.out.WriteString(",")
+	}
+}
+
+func (c *conversation) end() string {
+	if c.assistant {
+		c.out.WriteString("]}")
+	}
+	c.out.WriteString("]")
+	return c.out.String()
+}
+
+// quote makes a JSON string of a text, in which <think> stays readable.
+func quote(text string) ([]byte, error) {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	err := e.Encode(text)
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
 }
