@@ -220,10 +220,11 @@ func ReadManifest(ctx context.Context, dest blob.Store) (Manifest, error) {
 // it.
 func writeModes(ctx context.Context, store blob.Store, s manifests.Snapshot, dest blob.Store, wanted []modes.Mode, o IRGOptions) ([]ModeFiles, error) {
 	writers := make([]*modeWriter, len(wanted))
+	turns := make(chan struct{}, max(o.Renderers, 1))
 	for i, mode := range wanted {
 		for _, count := range s.Counts.Modes {
 			if count.Mode == mode.Name {
-				writers[i] = newModeWriter(dest, mode.Name, newLayout(count.Rows, count.Bytes, count.MaxBytes, o.Ranks*o.Workers))
+				writers[i] = newModeWriter(dest, mode.Name, newLayout(count.Rows, count.Bytes, count.MaxBytes, o.Ranks*o.Workers), nil, turns)
 				defer writers[i].discard()
 			}
 		}
