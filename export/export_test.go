@@ -21,6 +21,7 @@ import (
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/export"
+	"github.com/irgdata/irgdata/export/loader"
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/blob/faultblob"
 	"github.com/irgdata/irgdata/internal/images"
@@ -410,12 +411,19 @@ func TestEveryFaultLeavesNothingHalf(t *testing.T) {
 		}
 		sameTrees(t, wantTree, tree(t, below.URL(".")))
 
+		// Several files of each mode, of which some are whole when it breaks off.
+		o := options(t, 1, 2)
+		o.FileBytes = 1500
+		whole := newStore(t)
+		if _, _, err := export.WriteIRG(t.Context(), below, want, whole, o); err != nil {
+			t.Fatal(err)
+		}
 		dir := filepath.Join(t.TempDir(), "export")
 		for operation := 0; ; operation++ {
 			var dest *faultblob.Store
 			err := export.ToFolder(t.Context(), dir, func(ctx context.Context, folder blob.Store) error {
 				dest = faultblob.New(folder, faultblob.Nth(operation, fault))
-				_, _, err := export.WriteIRG(ctx, below, want, dest, options(t, 1, 2))
+				_, _, err := export.WriteIRG(ctx, below, want, dest, o)
 				return err
 			})
 			if err == nil {
@@ -424,13 +432,119 @@ func TestEveryFaultLeavesNothingHalf(t *testing.T) {
 			if !errors.Is(err, faultblob.ErrInjected) {
 				t.Fatalf("fault %d at operation %d: %v", fault, operation, err)
 			}
-			if entries, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(entries) > 0 {
-				t.Fatalf("fault %d at operation %d: a failed export left %v (%v)", fault, operation, entries, err)
+			if _, err := os.Stat(dir); err == nil {
+				t.Fatalf("fault %d at operation %d: a failed export is visible", fault, operation)
 			}
 		}
-		if files := tree(t, dir); len(files) != 6+6 {
-			t.Errorf("fault %d: the export has %d files", fault, len(files))
+		sameTrees(t, tree(t, whole.URL(".")), tree(t, dir))
+		if entries, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(entries) != 1 {
+			t.Errorf("fault %d: beside the export lie %v (%v)", fault, entries, err)
 		}
+	}
+}
+
+// TestExportGoesOn: an export that was broken off keeps the files that are
+// whole, and its end is that of an undisturbed one.
+func TestExportGoesOn(t *testing.T) {
+	store := newStore(t)
+	s, err := publish(t.Context(), t, store, 60, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options(t, 8, 4)
+	o.FileBytes = 1500
+	undisturbed, dest := newStore(t), newStore(t)
+	if _, _, err := export.WriteIRG(t.Context(), store, s, undisturbed, o); err != nil {
+		t.Fatal(err)
+	}
+	want := tree(t, undisturbed.URL("."))
+	if len(want) < 30 {
+		t.Fatalf("%d files, want some for the test to break off between", len(want))
+	}
+	if _, _, err := export.WriteIRG(t.Context(), store, s, faultblob.New(dest, faultblob.Nth(len(want), faultblob.Before)), o); !errors.Is(err, faultblob.ErrInjected) {
+		t.Fatalf("got %v", err)
+	}
+	var noted export.Manifest
+	if err := json.Unmarshal([]byte(tree(t, dest.URL("."))["progress.json"]), &noted); err != nil {
+		t.Fatal(err)
+	}
+	before := map[string]os.FileInfo{}
+	for _, mode := range noted.Modes {
+		for _, f := range mode.Files {
+			if before[f.Path], err = os.Stat(dest.URL(f.Path)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(before) < 6 {
+		t.Fatalf("%d files were noted as whole", len(before))
+	}
+	if _, written, err := export.WriteIRG(t.Context(), store, s, dest, o); err != nil || !written {
+		t.Fatal(written, err)
+	}
+	sameTrees(t, want, tree(t, dest.URL(".")))
+	for name, info := range before {
+		if after, err := os.Stat(dest.URL(name)); err != nil || !os.SameFile(info, after) {
+			t.Errorf("%s was written again (%v)", name, err)
+		}
+	}
+}
+
+// TestRowsThatTheTrainerPassesOver are refused and named, and the others are
+// laid out without them.
+func TestRowsThatTheTrainerPassesOver(t *testing.T) {
+	store := newStore(t)
+	pictures := images.NewStore(store)
+	const n = 40
+	var all []irgdata.Item[irgdata.Judged]
+	for item, err := range items(t.Context(), n, pictures) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item.Reject == nil && len(all) == 2 {
+			item.Value.Trajectory.Slots[irgdata.SlotReflection].Text = "<think>a <|vision_start|></think>"
+		}
+		all = append(all, item)
+	}
+	s, err := publishItems(t.Context(), store, func(yield func(irgdata.Item[irgdata.Judged], error) bool) {
+		for _, item := range all {
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}, pictures, shardOptions(t, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options(t, 2, 2)
+	o.MaxTokens = 2500 // 64² become 512² for VAE and 378² for ViT; the improving full mode takes three images
+	dest := newStore(t)
+	m, _, err := export.WriteIRG(t.Context(), store, s, dest, o)
+	var few *export.TooFewRowsError
+	if !errors.As(err, &few) || len(few.Modes) != 1 || few.Modes[0].Mode != lostMode || few.Modes[0].Rejected == 0 {
+		t.Fatalf("got %v, want the improving full mode refused, all of whose rows are too long", err)
+	}
+	o.MaxTokens = 32768
+	if m, _, err = export.WriteIRG(t.Context(), store, s, dest, o); err != nil {
+		t.Fatal(err)
+	}
+	refused := int64(0)
+	for _, mode := range m.Modes {
+		refused += mode.Refused
+	}
+	lines := strings.Split(strings.TrimSpace(tree(t, dest.URL("."))["rejects.jsonl"]), "\n")
+	if refused != 3 || len(lines) != 3 { // the three modes with a reflection
+		t.Fatalf("%d rows were refused, and named %v", refused, lines)
+	}
+	for _, line := range lines {
+		var r export.Refusal
+		if err := json.Unmarshal([]byte(line), &r); err != nil || r.ID != all[2].Value.Trajectory.Pair.ID || r.Rule != loader.RuleControl || !strings.Contains(r.Reason, "<|vision_start|>") {
+			t.Errorf("got %s (%v)", line, err)
+		}
+	}
+	r, err := loader.Check(t.Context(), loader.InFolder(dest.URL(".")), loader.Options{Ranks: 2, Workers: 2, Seed: 42, Limit: o.MaxTokens})
+	if err != nil || !r.Whole() {
+		t.Errorf("the loader would not read all of it: %+v (%v)", r, err)
 	}
 }
 

@@ -29,6 +29,7 @@ type modeWriter struct {
 	file, group int      // of the layout, where the next row goes
 	rows        []string // of the row group that fills
 	bytes       int64    // of them
+	whole       []File   // those that are known to be
 
 	flushing conc.WaitGroup // of one row group
 	// Between flushing.Go and flushing.Wait these are the flushing goroutine's.
@@ -92,6 +93,7 @@ func (w *modeWriter) wait() error {
 	if w.failed != nil {
 		return fmt.Errorf("mode %s: %w", w.mode, w.failed)
 	}
+	w.whole = w.done
 	return nil
 }
 
