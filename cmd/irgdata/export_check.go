@@ -26,7 +26,6 @@ type checkFlags struct {
 	flags
 	tokenizer string
 	training  string
-	maxTokens int
 	seed      uint64
 	decode    bool
 	asJSON    bool
@@ -82,7 +81,7 @@ the command line is wrong.`,
 	cmd.Flags().StringVarP(&f.config, "config", "c", "", "configuration file, for ranks, workers and s3 (default "+defaultConfig+" in this folder, if there is one)")
 	cmd.Flags().IntVar(&f.ranks, "ranks", 0, "training processes (GPUs) that will read the export (default: as configured)")
 	cmd.Flags().IntVar(&f.loaders, "workers", 0, "data loader workers of each (default: as configured)")
-	cmd.Flags().IntVar(&f.maxTokens, "max-tokens", paperTokens, "the trainer's --max_num_tokens_per_sample; 0 for no limit")
+	cmd.Flags().IntVar(&f.maxTokens, "max-tokens", 0, "the trainer's --max_num_tokens_per_sample, 0 for no limit (default: as configured)")
 	cmd.Flags().StringVar(&f.tokenizer, "tokenizer", "", "folder of the checkpoint's tokenizer (default: the base model's, as configured); without one the tokens of texts are not counted")
 	cmd.Flags().StringVar(&f.training, "dataset-config", "", "the trainer's --dataset_config_file (default: train_stage1.yaml of the export, if there is one)")
 	cmd.Flags().Uint64Var(&f.seed, "data-seed", 42, "the trainer's --data_seed")
@@ -91,13 +90,13 @@ the command line is wrong.`,
 	return cmd
 }
 
-// paperTokens is --max_num_tokens_per_sample in the official scripts
+// paperTokens is the default of export.max_tokens: --max_num_tokens_per_sample in the official scripts
 // (SFT/run/train_toy_dataset_stage1/run.sh).
 const paperTokens = 32768
 
 func (f *checkFlags) options(c Config) (loader.Options, error) {
 	o := loader.Options{
-		Ranks: c.Export.Ranks, Workers: c.Export.Workers, Seed: f.seed, Limit: f.maxTokens, Decode: f.decode, Jobs: c.workers(),
+		Ranks: c.Export.Ranks, Workers: c.Export.Workers, Seed: f.seed, Limit: c.Export.MaxTokens, Decode: f.decode, Jobs: c.workers(),
 	}
 	if err := o.Validate(); err != nil {
 		return o, usage(err)
