@@ -234,6 +234,22 @@ def fresh(dataset):
     return dataset
 
 
+def stages(args, data, tokenizer):
+    """Both dataset configurations name every row group, and no file twice."""
+    for stage in ("train_stage1.yaml", "train_stage2.yaml"):
+        path = args.export / stage
+        if not path.exists():
+            continue
+        with contextlib.redirect_stdout(io.StringIO()):
+            packed = datasets_of(data, args.export, path.read_text(), tokenizer, 0, 1, 1)
+        for name, dataset in zip(yaml.safe_load(path.read_text()), packed.grouped_datasets):
+            files = sorted((args.export / name).glob("*.parquet"))
+            want = sorted((str(f), i) for f in files for i in range(pq.ParquetFile(f).num_row_groups))
+            if sorted(dataset.data_paths) != want:
+                sys.exit(f"{stage}: {name} names {len(dataset.data_paths)} row groups, {len(want)} are there")
+        print(f"  {stage}: {len(packed.grouped_datasets)} modes, weights {packed.grouped_weights}, every row group once")
+
+
 def pack(args, data, tokenizer):
     """Some packs through torch's DataLoader with two processes, as the training
     takes them."""
@@ -296,9 +312,13 @@ def main():
         args.export = args.layouts[0]
         return record(args, data, tokenizer)
     args.export = args.export.resolve()
-    # As the export's README has it.
-    for mode in json.load(open(args.export / "dataset_info.json")):
-        data.dataset_info.DATASET_INFO[mode]["irgl"] = {"data_dir": str(args.export / mode)}
+    # dataset_info.json as it is, where the export lies where it was written;
+    # else as the export's README has it.
+    for mode, entry in json.load(open(args.export / "dataset_info.json")).items():
+        if not pathlib.Path(entry["irgl"]["data_dir"]).is_dir():
+            entry = {"irgl": {"data_dir": str(args.export / mode)}}
+        data.dataset_info.DATASET_INFO[mode].update(entry)
+    stages(args, data, tokenizer)
     for layout in args.layouts:
         compare(args, data, reading, tokenizer, *map(int, layout.split("x")))
     pack(args, data, tokenizer)

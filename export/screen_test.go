@@ -1,0 +1,92 @@
+package export_test
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/irgdata/irgdata/export"
+	"github.com/irgdata/irgdata/export/loader"
+	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/internal/parquet"
+	"github.com/irgdata/irgdata/internal/tokenizer"
+	"github.com/irgdata/irgdata/modes"
+)
+
+// TestRefusalsAreTheLoaders: the rows that are too long are exactly those that
+// the loader would pass over, token for token, also when images are scaled.
+func TestRefusalsAreTheLoaders(t *testing.T) {
+	vocabulary, err := tokenizer.Open(os.DirFS("../internal/tokenizer/testdata/small"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := newStore(t)
+	s, err := publish(t.Context(), t, store, 25, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options(t, 1, 1)
+	o.Tokenizer, o.Images = vocabulary, export.ImageOptions{MaxSide: 50}
+	all := newStore(t)
+	m, _, err := export.WriteIRG(t.Context(), store, s, all, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, mode := range modes.All() {
+		tokens := tokensOf(t, all, m.Modes[i], vocabulary)
+		slices.Sort(tokens)
+		one := s
+		one.Settings.Modes = []string{mode.Name}
+		for _, limit := range []int{tokens[0], tokens[len(tokens)/2], tokens[len(tokens)-1] - 1, tokens[len(tokens)-1], tokens[len(tokens)-1] + 1} {
+			want := int64(0)
+			for _, n := range tokens {
+				if n > limit || mode.Mandatory && n == limit {
+					want++
+				}
+			}
+			o.MaxTokens = limit
+			got, _, err := export.WriteIRG(t.Context(), store, one, newStore(t), o)
+			refused := int64(len(tokens))
+			var few *export.TooFewRowsError
+			switch {
+			case err == nil:
+				refused = got.Modes[0].Refused
+			case !errors.As(err, &few):
+				t.Fatal(err)
+			}
+			if refused != want {
+				t.Errorf("%s: %d rows of %v are refused at %d tokens, the loader passes over %d", mode.Name, refused, tokens, limit, want)
+			}
+		}
+	}
+}
+
+// tokensOf are the tokens of each row of a mode as the loader counts them.
+func tokensOf(t *testing.T, dest *blob.File, m export.ModeFiles, vocabulary *tokenizer.Tokenizer) (tokens []int) {
+	t.Helper()
+	vae, vit := loader.PaperTransforms()
+	p := &loader.Parser{VAE: vae, ViT: vit, Tokenizer: vocabulary}
+	for _, f := range m.Files {
+		file, err := os.Open(dest.URL(f.Path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		r, err := parquet.NewReader(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for row, err := range r.Rows(t.Context(), "conversation") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			parsed := p.Parse(row[0].(string))
+			if parsed.Lost != nil {
+				t.Fatalf("%s: %+v", f.Path, parsed.Lost)
+			}
+			tokens = append(tokens, parsed.Tokens)
+		}
+	}
+	return tokens
+}
