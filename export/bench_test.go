@@ -13,6 +13,7 @@ import (
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/export"
+	"github.com/irgdata/irgdata/export/loader"
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/images"
 	"github.com/irgdata/irgdata/modes"
@@ -160,6 +161,37 @@ func BenchmarkWriteIRG(b *testing.B) {
 	if keep != "" {
 		if err := os.CopyFS(filepath.Join(keep, "export"), os.DirFS(dest.URL("."))); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkCheck measures the reading of an export as the loader would, by the
+// bytes of the conversations: decompressed, parsed, and each image's header
+// read.
+func BenchmarkCheck(b *testing.B) {
+	store := newStore(b)
+	pictures := images.NewStore(store)
+	all, _ := noisyItems(b, pictures)
+	s, err := publishItems(b.Context(), store, given(all), pictures, benchShards(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	dest := newStore(b)
+	m, _, err := export.WriteIRG(b.Context(), store, s, dest, options(b, 2, 2))
+	if err != nil {
+		b.Fatal(err)
+	}
+	size := int64(0)
+	for _, mode := range m.Modes {
+		for _, f := range mode.Files {
+			size += f.Size
+		}
+	}
+	b.SetBytes(size)
+	for b.Loop() {
+		r, err := loader.Check(b.Context(), loader.InFolder(dest.URL(".")), loader.Options{Ranks: 2, Workers: 2, Seed: 42, Jobs: 2})
+		if err != nil || !r.Whole() {
+			b.Fatal(err, r)
 		}
 	}
 }
