@@ -14,7 +14,7 @@ import (
 // and small.
 const (
 	groupRows  = 32        // the most rows of a row group
-	groupBytes = 32 << 20  // about the mean size of a row group
+	groupBytes = 16 << 20  // about the mean size of a row group
 	groupMost  = 256 << 20 // the most bytes of a row group, whichever rows meet in it
 	fileBytes  = 512 << 20 // about the size of a file, unless it is set
 )
