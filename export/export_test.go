@@ -9,12 +9,14 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"io"
 	"io/fs"
 	"iter"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -24,6 +26,7 @@ import (
 	"github.com/irgdata/irgdata/export/loader"
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/blob/faultblob"
+	"github.com/irgdata/irgdata/internal/blob/s3test"
 	"github.com/irgdata/irgdata/internal/images"
 	"github.com/irgdata/irgdata/internal/parquet"
 	"github.com/irgdata/irgdata/manifests"
@@ -453,7 +456,7 @@ func TestExportGoesOn(t *testing.T) {
 	}
 	o := options(t, 8, 4)
 	o.FileBytes = 1500
-	undisturbed, dest := newStore(t), newStore(t)
+	undisturbed := newStore(t)
 	if _, _, err := export.WriteIRG(t.Context(), store, s, undisturbed, o); err != nil {
 		t.Fatal(err)
 	}
@@ -461,33 +464,74 @@ func TestExportGoesOn(t *testing.T) {
 	if len(want) < 30 {
 		t.Fatalf("%d files, want some for the test to break off between", len(want))
 	}
+	t.Run("folder", func(t *testing.T) { goesOn(t, store, s, newStore(t), o, want) })
+	t.Run("bucket", func(t *testing.T) {
+		s3 := s3test.Start(t)
+		s3.Bucket(t, "exports")
+		dest, err := blob.NewS3(t.Context(), blob.S3Options{Bucket: "exports", Prefix: "x", Endpoint: s3.Endpoint, PathStyle: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		goesOn(t, store, s, dest, o, want)
+	})
+}
+
+func goesOn(t *testing.T, store blob.Store, s manifests.Snapshot, dest blob.Store, o export.IRGOptions, want map[string]string) {
 	if _, _, err := export.WriteIRG(t.Context(), store, s, faultblob.New(dest, faultblob.Nth(len(want), faultblob.Before)), o); !errors.Is(err, faultblob.ErrInjected) {
 		t.Fatalf("got %v", err)
 	}
-	var noted export.Manifest
-	if err := json.Unmarshal([]byte(tree(t, dest.URL("."))["progress.json"]), &noted); err != nil {
+	text, err := blob.ReadAll(t.Context(), dest, "progress.json", 1<<20)
+	if err != nil {
 		t.Fatal(err)
 	}
-	before := map[string]os.FileInfo{}
+	var noted export.Manifest
+	if err := json.Unmarshal(text, &noted); err != nil {
+		t.Fatal(err)
+	}
+	before := map[string]bool{}
 	for _, mode := range noted.Modes {
 		for _, f := range mode.Files {
-			if before[f.Path], err = os.Stat(dest.URL(f.Path)); err != nil {
-				t.Fatal(err)
-			}
+			before[f.Path] = true
 		}
 	}
 	if len(before) < 6 {
 		t.Fatalf("%d files were noted as whole", len(before))
 	}
-	if _, written, err := export.WriteIRG(t.Context(), store, s, dest, o); err != nil || !written {
+	puts := &putCounter{Store: dest, keys: map[string]int{}}
+	if _, written, err := export.WriteIRG(t.Context(), store, s, puts, o); err != nil || !written {
 		t.Fatal(written, err)
 	}
-	sameTrees(t, want, tree(t, dest.URL(".")))
-	for name, info := range before {
-		if after, err := os.Stat(dest.URL(name)); err != nil || !os.SameFile(info, after) {
-			t.Errorf("%s was written again (%v)", name, err)
+	got := map[string]string{}
+	for object, err := range dest.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := blob.ReadAll(t.Context(), dest, object.Key, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[object.Key] = string(content)
+	}
+	sameTrees(t, want, got)
+	for name := range before {
+		if puts.keys[name] > 0 {
+			t.Errorf("%s was written again", name)
 		}
 	}
+}
+
+// putCounter counts the puts of each key.
+type putCounter struct {
+	blob.Store
+	mu   sync.Mutex
+	keys map[string]int
+}
+
+func (p *putCounter) Put(ctx context.Context, key string, body io.Reader, o blob.PutOptions) error {
+	p.mu.Lock()
+	p.keys[key]++
+	p.mu.Unlock()
+	return p.Store.Put(ctx, key, body, o)
 }
 
 // TestRowsThatTheTrainerPassesOver are refused and named, and the others are

@@ -32,24 +32,50 @@ type screen struct {
 	tokenizer *tokenizer.Tokenizer
 }
 
+// look is what the trainer would make of an image: its size in the export, or
+// the rule by which it is refused.
+type look struct {
+	width, height int
+	rule, reason  string
+}
+
+// looks looks at each image of a record once, for all modes. An image that is to
+// be encoded anew is decoded, because it must not fail later.
+func (s screen) looks(r record) map[irgdata.Digest]look {
+	all := make(map[irgdata.Digest]look, len(r.images))
+	for digest, encoded := range r.images {
+		info, err := images.Inspect(encoded, "")
+		if err != nil {
+			all[digest] = look{rule: loader.RuleUnopened, reason: err.Error()}
+			continue
+		}
+		l := look{}
+		l.width, l.height = s.images.size(info)
+		if s.images.anew(info) {
+			if _, err := images.Pixels(encoded); err != nil {
+				l.rule, l.reason = loader.RuleDamaged, err.Error()
+			}
+		} else if why := misread(info); why != "" {
+			l.rule, l.reason = loader.RuleSeen, why+" `export.image.format` encodes it anew"
+		}
+		all[digest] = l
+	}
+	return all
+}
+
 // refuse says why the trainer would not train on a record under a mode that
-// keeps it, as it is; "" if it would.
-func (s screen) refuse(r record, mode modes.Mode) (rule, reason string) {
+// keeps it, as it is; "" if it would. The looks are those of the record.
+func (s screen) refuse(r record, mode modes.Mode, looks map[irgdata.Digest]look) (rule, reason string) {
 	vae, vit := loader.PaperTransforms()
 	tokens := 0
 	for _, p := range mode.Layout {
-		tokens += 2 // the packer's marks
 		if p.IsImage() {
-			info, err := images.Inspect(r.images[r.trajectory.Slots[p.Slot].Image.Digest], "")
-			if err != nil {
-				return loader.RuleUnopened, fmt.Sprintf("%s image: %v", p.Slot, err)
+			l := looks[r.trajectory.Slots[p.Slot].Image.Digest]
+			if l.rule != "" {
+				return l.rule, fmt.Sprintf("%s image: %s", p.Slot, l.reason)
 			}
-			if why := misread(info); why != "" && !s.images.anew(info) {
-				return loader.RuleSeen, fmt.Sprintf("%s image: %s `export.image.format` encodes it anew", p.Slot, why)
-			}
-			width, height := s.images.size(info)
-			entries, n := loader.ImageTokens(vae, vit, width, height, p.Loss, p.VAE, p.ViT)
-			tokens += n + 2*(entries-1)
+			entries, n := loader.ImageTokens(vae, vit, l.width, l.height, p.Loss, p.VAE, p.ViT)
+			tokens += n + loader.MarksPerEntry*entries
 			continue
 		}
 		text := r.trajectory.Slots[p.Slot].Text
@@ -62,6 +88,7 @@ func (s screen) refuse(r record, mode modes.Mode) (rule, reason string) {
 		if s.tokenizer != nil {
 			tokens += s.tokenizer.Count(text)
 		}
+		tokens += loader.MarksPerEntry
 	}
 	if s.limit > 0 && (tokens > s.limit || mode.Mandatory && tokens == s.limit) {
 		return loader.RuleTooLong, fmt.Sprintf("it has %d tokens, max_tokens is %d", tokens, s.limit)

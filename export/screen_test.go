@@ -4,11 +4,14 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/export"
 	"github.com/irgdata/irgdata/export/loader"
 	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/internal/images"
 	"github.com/irgdata/irgdata/internal/parquet"
 	"github.com/irgdata/irgdata/internal/tokenizer"
 	"github.com/irgdata/irgdata/modes"
@@ -89,4 +92,63 @@ func tokensOf(t *testing.T, dest *blob.File, m export.ModeFiles, vocabulary *tok
 		}
 	}
 	return tokens
+}
+
+// TestImagesThatTheTrainerMisreads: a turned photo is refused as it is, and
+// turned upright where images are encoded anew; a damaged one is found then, and
+// refused instead of ending the export.
+func TestImagesThatTheTrainerMisreads(t *testing.T) {
+	turned, err := os.ReadFile("../internal/images/testdata/orientation-6.jpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged, err := os.ReadFile("../internal/images/testdata/baseline.jpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged = damaged[:len(damaged)*3/4]
+	store := newStore(t)
+	pictures := images.NewStore(store)
+	s, err := publishItems(t.Context(), store, func(yield func(irgdata.Item[irgdata.Judged], error) bool) {
+		for i, draft := range [][]byte{turned, damaged, picture(1), picture(2)} {
+			x, err := item(t.Context(), 10*i+1, pictures)
+			if err == nil {
+				x.Value.Trajectory.Slots[irgdata.SlotDraft].Image, err = pictures.Put(t.Context(), draft)
+			}
+			if !yield(x, err) {
+				return
+			}
+		}
+	}, pictures, shardOptions(t, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		images export.ImageOptions
+		rule   string
+	}{
+		{export.ImageOptions{}, loader.RuleSeen},
+		{export.ImageOptions{Format: irgdata.FormatPNG}, loader.RuleDamaged},
+	} {
+		o := options(t, 1, 1)
+		o.Images = c.images
+		dest := newStore(t)
+		m, _, err := export.WriteIRG(t.Context(), store, s, dest, o)
+		if err != nil {
+			t.Errorf("%+v: %v", c.images, err)
+			continue
+		}
+		refused := int64(0)
+		for _, mode := range m.Modes {
+			refused += mode.Refused
+		}
+		named := tree(t, dest.URL("."))["rejects.jsonl"]
+		if refused != 3 || strings.Count(named, `"rule":"`+c.rule+`"`) != 3 { // the three modes with a draft
+			t.Errorf("%+v: %d rows refused, named as\n%s", c.images, refused, named)
+		}
+		r, err := loader.Check(t.Context(), loader.InFolder(dest.URL(".")), loader.Options{Ranks: 1, Workers: 1, Seed: 42, Decode: c.images.Format != ""})
+		if err != nil || !r.Whole() {
+			t.Errorf("%+v: the loader would not read all of it: %+v (%v)", c.images, r, err)
+		}
+	}
 }

@@ -48,9 +48,10 @@ func newSurvey(ctx context.Context, rows iter.Seq2[selected, error], wanted []mo
 	}
 	judged := flow.Map(ctx, rows, flow.Options{Workers: workers}, func(_ context.Context, r selected) (verdict, error) {
 		d := verdict{r.trajectory.Pair, r.under, make([]Refusal, len(wanted)), make([]int64, len(wanted))}
+		looks := s.looks(r.record)
 		for i, m := range wanted {
 			if r.under[i] {
-				d.refusal[i].Rule, d.refusal[i].Reason = s.refuse(r.record, m)
+				d.refusal[i].Rule, d.refusal[i].Reason = s.refuse(r.record, m, looks)
 				d.size[i] = contentSize(r.trajectory, m)
 			}
 		}

@@ -101,7 +101,7 @@ func (p *Parser) Parse(conversation string) Row {
 		r.Lost = &Finding{Rule: RuleNothing, Detail: "no part of it is read"}
 		return r.Row
 	}
-	r.Tokens += 2 * r.plan // the packer's marks around each part
+	r.Tokens += MarksPerEntry * r.plan
 	if r.Limit > 0 && (r.Tokens > r.Limit || p.Mandatory && r.Tokens == r.Limit) {
 		r.Lost = &Finding{Rule: RuleTooLong, Detail: fmt.Sprintf("it has %d tokens, the limit is %d", r.Tokens, r.Limit)}
 	}
@@ -269,9 +269,13 @@ func (r *rowParser) seen(encoded []byte, info images.Info) *Finding {
 	return nil
 }
 
+// MarksPerEntry is how many tokens the packer adds to each entry of the sequence
+// plan: one before it and one behind.
+const MarksPerEntry = 2
+
 // ImageTokens are the tokens of an image of width × height with these flags,
-// and its entries in the sequence plan, each of which costs two tokens more
-// (interleave_t2i_dataset.py, _add_image).
+// and its entries in the sequence plan, each of which costs MarksPerEntry tokens
+// more (interleave_t2i_dataset.py, _add_image).
 func ImageTokens(vae, vit Transform, width, height int, needLoss, needVAE, needViT bool) (entries, tokens int) {
 	for _, use := range []struct {
 		needed bool
