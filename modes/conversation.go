@@ -29,7 +29,11 @@ func (m Mode) Conversation(t irgdata.Trajectory, prompts Prompts, fetch ImageByt
 	}
 	c.out.Grow(size) // about; else a row of megabytes is copied again and again
 	for _, p := range m.Layout {
-		if err := c.part(p, t, prompts, fetch); err != nil {
+		content, err := m.content(p, t, prompts, fetch)
+		if err == nil {
+			err = c.part(p, content)
+		}
+		if err != nil {
 			return "", fmt.Errorf("render pair %s as %s: %w", t.Pair.ID, m.Name, err)
 		}
 	}
@@ -43,38 +47,21 @@ type conversation struct {
 	assistant bool // an assistant turn's list is open
 }
 
-func (c *conversation) part(p Part, t irgdata.Trajectory, prompts Prompts, fetch ImageBytes) error {
-	if p.Template == "" && t.Slots[p.Slot].IsZero() {
-		return fmt.Errorf("slot %s is empty", p.Slot)
-	}
+func (c *conversation) part(p Part, content string) error {
+	c.open(p.Speaker)
 	if p.IsImage() {
-		encoded, err := fetch(t.Slots[p.Slot].Image)
-		if err != nil {
-			return fmt.Errorf("slot %s: %w", p.Slot, err)
-		}
-		c.open(p.Speaker)
 		c.out.WriteString(`{"type":"image","content":"`)
-		e := base64.NewEncoder(base64.StdEncoding, &c.out)
-		_, _ = e.Write(encoded) // a Builder does not fail
-		_ = e.Close()
+		c.out.WriteString(content) // base64 has no sign that JSON escapes
 		fmt.Fprintf(&c.out, `","need_loss":%t,"need_vae":%t,"need_vit":%t}`, p.Loss, p.VAE, p.ViT)
 		return nil
 	}
-	text := t.Slots[p.Slot].Text
-	if p.Template != "" {
-		text = prompts.Get(p.Template).Render(t.Pair.Prompt)
-	}
-	quoted, err := quote(text)
-	if err != nil {
-		return err
-	}
-	c.open(p.Speaker)
+	quoted, err := quote(content)
 	if p.Speaker == User {
 		fmt.Fprintf(&c.out, `{"role":%q,"content":%s,"need_loss":%t}`, User, quoted, p.Loss)
 	} else {
 		fmt.Fprintf(&c.out, `{"type":"text","content":%s,"need_loss":%t}`, quoted, p.Loss)
 	}
-	return nil
+	return err
 }
 
 // open begins the next part: in the list of an assistant turn, or as a turn.
@@ -119,4 +106,23 @@ func quote(text string) ([]byte, error) {
 	e.SetEscapeHTML(false)
 	err := e.Encode(text)
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
+}
+
+// content is the text of a part, base64 for an image.
+func (m Mode) content(p Part, t irgdata.Trajectory, prompts Prompts, fetch ImageBytes) (string, error) {
+	if p.Template != "" {
+		return prompts.Get(p.Template).Render(t.Pair.Prompt), nil
+	}
+	filling := t.Slots[p.Slot]
+	if filling.IsZero() {
+		return "", fmt.Errorf("slot %s is empty", p.Slot)
+	}
+	if !p.IsImage() {
+		return filling.Text, nil
+	}
+	encoded, err := fetch(filling.Image)
+	if err != nil {
+		return "", fmt.Errorf("slot %s: %w", p.Slot, err)
+	}
+	return base64.StdEncoding.EncodeToString(encoded), nil
 }
