@@ -167,23 +167,20 @@ func (d *dataset) export(ctx context.Context, s manifests.Snapshot) (e exported,
 	name := export.Name(s.Number, d.config.Export.Ranks, d.config.Export.Workers)
 	if strings.Contains(to, "://") {
 		e.at = strings.TrimSuffix(to, "/") + "/" + name
-		o := d.irgOptions(e.at)
-		if e.refused = tooFew(o.Check(s)); e.refused != nil {
-			return e, nil
+		o, err := d.irgOptions(e.at)
+		if err != nil {
+			return e, err
 		}
 		dest, err := openBucket(ctx, e.at, d.config.S3)
 		if err != nil {
 			return e, err
 		}
 		e.m, e.written, err = export.WriteIRG(ctx, d.store, s, dest, o)
-		return e, err
+		return e.unless(err)
 	}
 	e.at = filepath.Join(d.config.path(to), name)
-	o := d.irgOptions(absolute(e.at))
-	if err := o.Check(s); err != nil {
-		if e.refused = tooFew(err); e.refused != nil {
-			return e, nil
-		}
+	o, err := d.irgOptions(absolute(e.at))
+	if err != nil {
 		return e, err
 	}
 	err = export.ToFolder(ctx, e.at, func(ctx context.Context, dest blob.Store) (err error) {
@@ -193,16 +190,16 @@ func (d *dataset) export(ctx context.Context, s manifests.Snapshot) (e exported,
 	if errors.Is(err, export.ErrBusy) {
 		err = &exitError{exitTryAgain, err}
 	}
-	return e, err
+	return e.unless(err)
 }
 
-// tooFew returns err if it says that there are too few rows, else nil.
-func tooFew(err error) error {
+// unless keeps an error that says that there are too few rows.
+func (e exported) unless(err error) (exported, error) {
 	var few *export.TooFewRowsError
 	if errors.As(err, &few) {
-		return few
+		e.refused, err = few, nil
 	}
-	return nil
+	return e, err
 }
 
 // verdict turns what a finished build found into its exit code.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/export"
 	"github.com/irgdata/irgdata/filter"
 	"github.com/irgdata/irgdata/ingest"
 	"github.com/irgdata/irgdata/internal/benchmarks"
@@ -256,9 +257,11 @@ type Shards struct {
 
 // Export says where the trainer's form goes, and for how many readers.
 type Export struct {
-	To      string `yaml:"to"`
-	Ranks   int    `yaml:"ranks"`
-	Workers int    `yaml:"workers"`
+	To        string              `yaml:"to"`
+	Ranks     int                 `yaml:"ranks"`
+	Workers   int                 `yaml:"workers"`
+	MaxTokens int                 `yaml:"max_tokens"`
+	Image     export.ImageOptions `yaml:"image"`
 }
 
 // newConfig returns the configuration of keys that a file leaves out.
@@ -283,7 +286,7 @@ func newConfig() Config {
 		},
 		Filter:     filter.DefaultThresholds(),
 		Shards:     Shards{Size: 500e6, RowGroup: 32 << 20, RowGroupRows: 100},
-		Export:     Export{To: "irgl-out/export", Ranks: 8, Workers: 8},
+		Export:     Export{To: "irgl-out/export", Ranks: 8, Workers: 8, MaxTokens: paperTokens},
 		MaxRejects: 0.5,
 	}
 }
@@ -459,6 +462,12 @@ func (c Config) validate() error {
 		if number.value < 1 || number.value > number.most {
 			return wrong(number.path, "is out of range: want %s to %s", showNumber(number.path, 1), showNumber(number.path, number.most))
 		}
+	}
+	if c.Export.MaxTokens < 0 || c.Export.MaxTokens > 1<<24 {
+		return wrong("export.max_tokens", "is out of range: want 0 to %d", 1<<24)
+	}
+	if err := c.Export.Image.Validate(); err != nil {
+		return wrong("export.image", "%v", err)
 	}
 	if err := c.admission().Validate(); err != nil {
 		return wrong("ingest", "%v", err)

@@ -50,6 +50,7 @@ it is.`,
 	f.addStore(cmd)
 	f.addExport(cmd)
 	cmd.Flags().IntVar(&number, "snapshot", 0, "number of the snapshot (default: the newest)")
+	cmd.AddCommand(exportCheckCommand())
 	return cmd
 }
 
@@ -61,12 +62,17 @@ func printExport(w io.Writer, d *dataset, e exported) {
 	fmt.Fprintf(w, "%s %d for %d × %d readers: %s\n\n", state, e.m.Snapshot, e.m.Ranks, e.m.Workers, here(e.at))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "  mode\trows\trow groups\tfiles\tsize\n")
+	refused := int64(0)
 	for _, m := range e.m.Modes {
 		groups, size := 0, int64(0)
 		for _, f := range m.Files {
 			groups, size = groups+f.RowGroups, size+f.Size
 		}
+		refused += m.Refused
 		fmt.Fprintf(t, "  %s\t%s\t%d\t%d\t%s\n", m.Mode, humanize.Comma(m.Rows), groups, len(m.Files), humanize.Bytes(uint64(size)))
 	}
 	t.Flush()
+	if refused > 0 {
+		fmt.Fprintf(w, "\n  %s refused, which the trainer would pass over: rejects.jsonl names them\n", plural(refused, "row"))
+	}
 }

@@ -25,7 +25,13 @@ type flags struct {
 	loaders  int
 	limit    int
 	sample   string
-	again    bool
+
+	imageFormat string
+	quality     int
+	maxSide     int
+	maxTokens   int
+
+	again bool
 }
 
 func (f *flags) addStore(cmd *cobra.Command) {
@@ -60,6 +66,10 @@ func (f *flags) addExport(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.to, "to", "", "where exports go: a folder or s3://bucket/prefix")
 	cmd.Flags().IntVar(&f.ranks, "ranks", 0, "training processes (GPUs) that will read the export")
 	cmd.Flags().IntVar(&f.loaders, "workers", 0, "data loader workers of each")
+	cmd.Flags().IntVar(&f.maxTokens, "max-tokens", 0, "the trainer's --max_num_tokens_per_sample, 0 for no limit: longer rows are refused")
+	cmd.Flags().StringVar(&f.imageFormat, "image-format", "", "encode images anew as jpeg or png")
+	cmd.Flags().IntVar(&f.quality, "quality", 0, "quality of JPEGs, all of which are encoded anew then")
+	cmd.Flags().IntVar(&f.maxSide, "max-side", 0, "scale down images whose longest side has more pixels")
 }
 
 // load reads the configuration and puts the given flags over it. Paths of
@@ -96,6 +106,18 @@ func (f *flags) load(cmd *cobra.Command) (Config, error) {
 	}
 	if given("workers") {
 		c.Export.Workers = f.loaders
+	}
+	if given("max-tokens") {
+		c.Export.MaxTokens = f.maxTokens
+	}
+	if given("image-format") {
+		c.Export.Image.Format = f.imageFormat
+	}
+	if given("quality") {
+		c.Export.Image.Quality = f.quality
+	}
+	if given("max-side") {
+		c.Export.Image.MaxSide = f.maxSide
 	}
 	if given("limit") {
 		if f.limit < 1 {

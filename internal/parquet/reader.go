@@ -142,42 +142,71 @@ func (r *Reader) Rows(ctx context.Context, columns ...string) iter.Seq2[Row, err
 var errStop = errors.New("stop")
 
 func (r *Reader) rows(ctx context.Context, columns []string, yield func(Row, error) bool) error {
-	cells := make([]column, len(columns))
-	for i, name := range columns {
-		var err error
-		if cells[i], err = r.column(name); err != nil {
+	cells, err := r.columns(columns)
+	if err != nil {
+		return err
+	}
+	for group := range r.file.NumRowGroups() {
+		if err := r.group(ctx, group, cells, yield); err != nil {
 			return err
 		}
 	}
-	for group := range r.file.NumRowGroups() {
-		var left int64
+	return nil
+}
+
+// Group yields the named columns of the rows of one row group, as [Reader.Rows]
+// does of all. An error of one row group says nothing of the others.
+func (r *Reader) Group(ctx context.Context, group int, columns ...string) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		cells, err := r.columns(columns)
+		if err == nil {
+			err = r.group(ctx, group, cells, yield)
+		}
+		if err != nil && !errors.Is(err, errStop) {
+			yield(nil, err)
+		}
+	}
+}
+
+func (r *Reader) columns(names []string) ([]column, error) {
+	cells := make([]column, len(names))
+	for i, name := range names {
+		var err error
+		if cells[i], err = r.column(name); err != nil {
+			return nil, err
+		}
+	}
+	return cells, nil
+}
+
+func (r *Reader) group(ctx context.Context, group int, cells []column, yield func(Row, error) bool) error {
+	var left int64
+	err := r.watch(ctx, func() (err error) {
+		left, err = r.enter(group, cells)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for left > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := min(left, batchRows)
+		var rows []Row
 		err := r.watch(ctx, func() (err error) {
-			left, err = r.enter(group, cells)
+			rows, err = batch(cells, int(n))
 			return err
 		})
 		if err != nil {
-			return err
+			return fmt.Errorf("parquet: read row group %d: %w", group, err)
 		}
-		for left > 0 {
-			if err := ctx.Err(); err != nil {
-				return err
+		for _, row := range rows {
+			if !yield(row, nil) {
+				return errStop
 			}
-			n := min(left, batchRows)
-			var rows []Row
-			err := r.watch(ctx, func() (err error) {
-				rows, err = batch(cells, int(n))
-				return err
-			})
-			if err != nil {
-				return fmt.Errorf("parquet: read row group %d: %w", group, err)
-			}
-			for _, row := range rows {
-				if !yield(row, nil) {
-					return errStop
-				}
-			}
-			left -= n
 		}
+		left -= n
 	}
 	return nil
 }

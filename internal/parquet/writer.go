@@ -1,6 +1,7 @@
 package parquet
 
 import (
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -70,6 +71,12 @@ func NewWriter(w io.Writer, columns []Column, o WriterOptions) (*Writer, error) 
 		parquet.WithDictionaryDefault(false),
 		parquet.WithBatchSize(batchRows), // a page holds few images
 		parquet.WithCreatedBy("irgdata"),
+	}
+	for _, c := range columns {
+		if c.Base64 {
+			// The library's zstd gives up on it, and keeps it at its size.
+			properties = append(properties, parquet.WithCompressionFor(c.Name, compress.Codecs.Gzip), parquet.WithCompressionLevelFor(c.Name, gzip.HuffmanOnly))
+		}
 	}
 	leaves := leavesOf(columns)
 	for _, l := range leaves {
