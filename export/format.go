@@ -30,6 +30,9 @@ const (
 // Formats lists the formats.
 func Formats() []Format { return []Format{IRG, HF, WebDataset, MDS, LLaVA, JSONL, Parquet} }
 
+// Folder is the folder of a snapshot's export, but for [IRG] ([Name]).
+func (f Format) Folder(snapshot int) string { return fmt.Sprintf("snapshot-%06d-%s", snapshot, f) }
+
 // Options shape an export in any format but [IRG].
 type Options struct {
 	Format    Format

@@ -109,8 +109,15 @@ func newPlan(ctx context.Context, store blob.Store, s manifests.Snapshot, select
 	if err := selection.Validate(); err != nil {
 		return nil, err
 	}
+	// What decides nothing is not noted.
 	if selection.Split == All && !splits {
 		selection.Validation = 0
+	}
+	if selection.Stage == 1 {
+		selection.Stage = 0
+	}
+	if !selection.Shuffle && len(selection.Mix) == 0 {
+		selection.Seed = 0
 	}
 	wanted, err := modes.Select(s.Settings.Modes)
 	if err != nil {
