@@ -195,3 +195,37 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkWrite measures the other formats by the bytes that they write, in
+// full and shuffled; BenchmarkPlainWrite is the peer.
+func BenchmarkWrite(b *testing.B) {
+	store := newStore(b)
+	pictures := images.NewStore(store)
+	all, _ := noisyItems(b, pictures)
+	s, err := publishItems(b.Context(), store, given(all), pictures, benchShards(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, f := range otherFormats() {
+		for _, sel := range []export.Selection{{}, {Shuffle: true}} {
+			b.Run(fmt.Sprintf("%s/shuffle=%t", f, sel.Shuffle), func(b *testing.B) {
+				for b.Loop() {
+					b.StopTimer()
+					dest := newStore(b)
+					b.StartTimer()
+					if _, _, err := export.Write(b.Context(), store, s, dest, formatOptions(b, f, sel)); err != nil {
+						b.Fatal(err)
+					}
+					size := int64(0)
+					for o, err := range dest.List(b.Context(), "") {
+						if err != nil {
+							b.Fatal(err)
+						}
+						size += o.Size
+					}
+					b.SetBytes(size)
+				}
+			})
+		}
+	}
+}

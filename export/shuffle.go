@@ -151,19 +151,17 @@ func toSpool(row parquet.Row) (s spooledRow) {
 
 func (s spooledRow) cells() parquet.Row {
 	var row parquet.Row
+	texts, flags, images := s.Texts, s.Flags, s.Images
 	for _, c := range trajectoryColumns() {
-		switch c.Kind {
-		case parquet.String:
-			row, s.Texts = append(row, s.Texts[0]), s.Texts[1:]
-		case parquet.Bool:
-			row, s.Flags = append(row, s.Flags[0]), s.Flags[1:]
+		switch {
+		case c.Kind == parquet.String:
+			row, texts = append(row, texts[0]), texts[1:]
+		case c.Kind == parquet.Bool:
+			row, flags = append(row, flags[0]), flags[1:]
+		case images[0].Present:
+			row, images = append(row, images[0].Image), images[1:]
 		default:
-			if s.Images[0].Present {
-				row = append(row, s.Images[0].Image)
-			} else {
-				row = append(row, nil)
-			}
-			s.Images = s.Images[1:]
+			row, images = append(row, nil), images[1:]
 		}
 	}
 	return row
