@@ -1,10 +1,8 @@
 package export
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -18,11 +16,6 @@ import (
 	"github.com/irgdata/irgdata/modes"
 )
 
-// manifestName is the last object of an export; what lacks it is not whole.
-const manifestName = "export.json"
-
-const exportFormat = 1
-
 // IRGOptions shape an export in the trainer's form.
 type IRGOptions struct {
 	// Ranks is the number of training processes, and Workers the number of
@@ -30,6 +23,9 @@ type IRGOptions struct {
 	Ranks, Workers int
 	// Prompts are those of the snapshot.
 	Prompts modes.Prompts
+	// Selection says which examples are laid out. Splits are not kept apart: all
+	// are, unless one is selected.
+	Selection Selection
 	// Images says which images are encoded anew.
 	Images ImageOptions
 	// MaxTokens is the trainer's max_num_tokens_per_sample: longer rows are
@@ -66,42 +62,7 @@ func (o IRGOptions) Validate() error {
 	if err := o.Images.Validate(); err != nil {
 		return fmt.Errorf("images: %w", err)
 	}
-	return nil
-}
-
-// Manifest describes an export and lists its files.
-type Manifest struct {
-	Format    int                      `json:"format"`
-	Snapshot  int                      `json:"snapshot"`
-	Digest    irgdata.Digest           `json:"snapshot_digest"`
-	Ranks     int                      `json:"ranks"`
-	Workers   int                      `json:"workers"`
-	Templates []manifests.TemplateName `json:"templates"`
-	// Images and MaxTokens are the options of those names, and TextTokens says
-	// whether the tokens of texts were counted.
-	Images     ImageOptions `json:"images,omitzero"`
-	MaxTokens  int          `json:"max_tokens,omitempty"`
-	TextTokens bool         `json:"text_tokens,omitempty"`
-	Modes      []ModeFiles  `json:"modes"`
-}
-
-// ModeFiles are the files of one mode.
-type ModeFiles struct {
-	Mode string `json:"mode"`
-	Rows int64  `json:"rows"`
-	// Refused counts the rows that the snapshot keeps and the trainer would pass
-	// over; rejects.jsonl names them.
-	Refused int64  `json:"refused,omitempty"`
-	Files   []File `json:"files"`
-}
-
-// File is a Parquet file of an export.
-type File struct {
-	Path      string         `json:"path"` // under the export's root
-	Digest    irgdata.Digest `json:"digest"`
-	Size      int64          `json:"size"`
-	Rows      int64          `json:"rows"`
-	RowGroups int            `json:"row_groups"`
+	return o.Selection.Validate()
 }
 
 // Name is the folder of a snapshot's export, under which no other export's
@@ -110,30 +71,18 @@ func Name(snapshot, ranks, workers int) string {
 	return fmt.Sprintf("snapshot-%06d-%dx%d", snapshot, ranks, workers)
 }
 
-// Check reports why the snapshot cannot be exported, in one sentence: too few
-// rows for the layout, or templates that are not those of the snapshot.
-func (o IRGOptions) Check(s manifests.Snapshot) error {
-	if err := o.Validate(); err != nil {
-		return err
-	}
-	if err := o.fits(unrefused(s.Counts.Modes)); err != nil {
-		return err
-	}
-	for _, t := range s.Settings.Templates {
-		if o.Prompts.Get(t.Name).Digest() != t.Digest {
-			return fmt.Errorf("template %s is not the one (%s %s) with which snapshot %d was built: run `irgdata build`, or set the template back", t.Name, t.Version, t.Digest.Short(), s.Number)
-		}
-	}
-	return nil
-}
-
-// unrefused are the counts before anything is refused.
-func unrefused(counts []manifests.ModeCount) []manifests.ModeCount {
-	counts = slices.Clone(counts)
+// check reports why what is selected cannot be exported, in one sentence: too
+// few rows for the layout, before any is refused, or templates that are not
+// those of the snapshot.
+func (o IRGOptions) check(p *plan) error {
+	counts := slices.Clone(p.counts)
 	for i := range counts {
 		counts[i].Rejected = 0 // by filters, which is not what the export refuses
 	}
-	return counts
+	if err := o.fits(counts); err != nil {
+		return err
+	}
+	return checkTemplates(p.snapshot, o.Prompts)
 }
 
 // fits refuses modes with fewer rows than readers.
@@ -163,65 +112,58 @@ func WriteIRG(ctx context.Context, store blob.Store, s manifests.Snapshot, dest 
 			err = fmt.Errorf("export snapshot %d: %w", s.Number, err)
 		}
 	}()
-	if err := o.Check(s); err != nil {
+	if err := o.Validate(); err != nil {
 		return m, false, err
 	}
-	if m, err = newManifest(s, o); err != nil {
-		return m, false, err
-	}
-	if there, err := ReadManifest(ctx, dest); err == nil {
-		if !sameExport(there, m) {
-			return there, false, fmt.Errorf("%s is another export: remove it or choose another destination", dest.URL(manifestName))
-		}
-		if err := complete(ctx, dest, there); err != nil {
-			return there, false, err
-		}
-		return there, false, dest.Delete(ctx, progressName) // a kill may have come before
-	} else if !errors.Is(err, blob.ErrNotExist) {
-		return m, false, err
-	}
-	wanted, err := modes.Select(s.Settings.Modes)
+	p, err := newPlan(ctx, store, s, o.Selection, false, o.Work)
 	if err != nil {
 		return m, false, err
 	}
-	p, err := o.begin(ctx, store, s, dest, m, wanted)
+	if err := o.check(p); err != nil {
+		return m, false, err
+	}
+	if m, err = newManifest(IRG, p); err != nil {
+		return m, false, err
+	}
+	m.Ranks, m.Workers, m.Images, m.MaxTokens, m.TextTokens = o.Ranks, o.Workers, o.Images, o.MaxTokens, o.Tokenizer != nil
+	if there, err := exportThere(ctx, dest, m); err != nil {
+		return m, false, err
+	} else if there != nil {
+		return *there, false, dest.Delete(ctx, progressName) // a kill may have come before
+	}
+	done, err := o.begin(ctx, p, dest, m)
 	if err != nil {
 		return m, false, err
 	}
-	if m.Modes, err = writeModes(ctx, inOrder(ctx, store, s, wanted, o.Work), dest, p, o); err != nil {
+	if m.Modes, err = writeModes(ctx, p.trajectories(ctx), dest, done, o); err != nil {
 		return m, false, err
 	}
-	if err := writeTraining(ctx, dest, m, wanted, o.Root); err != nil {
+	if err := writeTraining(ctx, dest, m, p.modes, o.Root); err != nil {
 		return m, false, err
 	}
-	text, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return m, false, err
-	}
-	if err := blob.PutBytes(ctx, dest, manifestName, append(text, '\n'), blob.PutOptions{}); err != nil {
+	if err := putManifest(ctx, dest, m); err != nil {
 		return m, false, err
 	}
 	return m, true, dest.Delete(ctx, progressName)
 }
 
 // begin goes on with what is there of the export, or surveys the rows anew.
-func (o IRGOptions) begin(ctx context.Context, store blob.Store, s manifests.Snapshot, dest blob.Store, m Manifest, wanted []modes.Mode) (progress, error) {
-	p, err := readProgress(ctx, dest, m, wanted)
+func (o IRGOptions) begin(ctx context.Context, p *plan, dest blob.Store, m Manifest) (progress, error) {
+	there, err := readProgress(ctx, dest, m, p.modes)
 	if err != nil {
 		return progress{}, err
 	}
-	if err := p.clear(ctx, dest, wanted); err != nil {
+	if err := there.clear(ctx, dest, p.modes); err != nil {
 		return progress{}, err
 	}
-	if p != nil {
-		return *p, nil
+	if there != nil {
+		return *there, nil
 	}
 	fresh := progress{Manifest: m}
-	for _, mode := range wanted {
+	for _, mode := range p.modes {
 		fresh.Modes = append(fresh.Modes, ModeFiles{Mode: mode.Name})
 	}
-	rows := inOrder(ctx, store, s, wanted, o.Work)
-	if fresh.survey, err = newSurvey(ctx, rows, wanted, o.screen(), dest, o.Renderers); err != nil {
+	if fresh.survey, err = newSurvey(ctx, p.inOrder(ctx), p.modes, o.screen(), dest, o.Renderers); err != nil {
 		return fresh, err
 	}
 	if err := o.fits(fresh.Counts); err != nil {
@@ -232,53 +174,6 @@ func (o IRGOptions) begin(ctx context.Context, store blob.Store, s manifests.Sna
 
 func (o IRGOptions) screen() screen {
 	return screen{prompts: o.Prompts, images: o.Images, limit: o.MaxTokens, tokenizer: o.Tokenizer}
-}
-
-func newManifest(s manifests.Snapshot, o IRGOptions) (Manifest, error) {
-	digest, err := s.Digest()
-	return Manifest{Format: exportFormat, Snapshot: s.Number, Digest: digest, Ranks: o.Ranks, Workers: o.Workers, Templates: s.Settings.Templates,
-		Images: o.Images, MaxTokens: o.MaxTokens, TextTokens: o.Tokenizer != nil}, err
-}
-
-// sameExport reports whether an export that is there would be written again.
-func sameExport(there, m Manifest) bool {
-	there.Modes, m.Modes = nil, nil
-	a, errA := json.Marshal(there)
-	b, errB := json.Marshal(m)
-	return errA == nil && errB == nil && bytes.Equal(a, b)
-}
-
-// complete checks that the files of an export are there.
-func complete(ctx context.Context, dest blob.Store, m Manifest) error {
-	for _, mode := range m.Modes {
-		for _, f := range mode.Files {
-			object, err := dest.Stat(ctx, f.Path)
-			if err != nil {
-				return fmt.Errorf("the export is damaged: %w: remove it and export again", err)
-			}
-			if object.Size != f.Size {
-				return fmt.Errorf("the export is damaged: %s has %d bytes, want %d: remove it and export again", dest.URL(f.Path), object.Size, f.Size)
-			}
-		}
-	}
-	return nil
-}
-
-// ReadManifest reads the manifest of an export; blob.ErrNotExist if there is
-// no whole one.
-func ReadManifest(ctx context.Context, dest blob.Store) (Manifest, error) {
-	var m Manifest
-	text, err := blob.ReadAll(ctx, dest, manifestName, 256<<20)
-	if err != nil {
-		return m, err
-	}
-	if err := json.Unmarshal(text, &m); err != nil {
-		return m, fmt.Errorf("read %s: it is no export manifest: %w", dest.URL(manifestName), err)
-	}
-	if m.Format != exportFormat {
-		return m, fmt.Errorf("read %s: it has format %d and this irgdata reads format %d", dest.URL(manifestName), m.Format, exportFormat)
-	}
-	return m, nil
 }
 
 // writeModes reads the rows once and deals each to the modes that it is taken

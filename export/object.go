@@ -47,6 +47,9 @@ func (o *object) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// size is the number of bytes so far.
+func (o *object) size() int64 { return o.sink.size + int64(o.buffer.Buffered()) }
+
 // close makes the object visible.
 func (o *object) close() (File, error) {
 	if err := o.buffer.Flush(); err != nil {

@@ -52,7 +52,7 @@ it again; 130 interrupted.`,
 type result struct {
 	snapshot  manifests.Snapshot
 	published bool
-	exported  exported
+	exported  []exported
 	calls     annotate.Count
 	examples  *examples
 	elapsed   time.Duration
@@ -133,7 +133,7 @@ func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
 	}
 	r.calls, r.examples = d.annotator.Tally().Total(), examples
 	p.phase("exporting")
-	r.exported, err = d.export(ctx, r.snapshot)
+	r.exported, err = d.exports(ctx, r.snapshot)
 	return r, err
 }
 
@@ -160,37 +160,68 @@ type exported struct {
 	refused error // the layout cannot be: too few rows
 }
 
-// export writes the snapshot for the trainer. Too few rows are no error of the
-// build: the snapshot is published, and the summary says what to do.
-func (d *dataset) export(ctx context.Context, s manifests.Snapshot) (e exported, err error) {
-	to := d.config.Export.To
-	name := export.Name(s.Number, d.config.Export.Ranks, d.config.Export.Workers)
-	if strings.Contains(to, "://") {
-		e.at = strings.TrimSuffix(to, "/") + "/" + name
-		o, err := d.irgOptions(e.at)
+// exports writes the snapshot in each format that is wanted.
+func (d *dataset) exports(ctx context.Context, s manifests.Snapshot) (all []exported, err error) {
+	for _, format := range d.config.Export.Formats {
+		e, err := d.export(ctx, s, format)
 		if err != nil {
-			return e, err
+			return all, err
 		}
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+// export writes the snapshot in a format. Too few rows for the trainer's are no
+// error of the build: the snapshot is published, and the summary says what to
+// do.
+func (d *dataset) export(ctx context.Context, s manifests.Snapshot, format export.Format) (e exported, err error) {
+	to, remote := d.config.Export.To, strings.Contains(d.config.Export.To, "://")
+	name := format.Folder(s.Number)
+	if format == export.IRG {
+		name = export.Name(s.Number, d.config.Export.Ranks, d.config.Export.Workers)
+	}
+	e.at = filepath.Join(d.config.path(to), name)
+	root := absolute(e.at)
+	if remote {
+		e.at = strings.TrimSuffix(to, "/") + "/" + name
+		root = e.at
+	}
+	write, err := d.exporter(s, format, root)
+	if err != nil {
+		return e, err
+	}
+	if remote {
 		dest, err := openBucket(ctx, e.at, d.config.S3)
 		if err != nil {
 			return e, err
 		}
-		e.m, e.written, err = export.WriteIRG(ctx, d.store, s, dest, o)
+		e.m, e.written, err = write(ctx, dest)
 		return e.unless(err)
 	}
-	e.at = filepath.Join(d.config.path(to), name)
-	o, err := d.irgOptions(absolute(e.at))
-	if err != nil {
-		return e, err
-	}
 	err = export.ToFolder(ctx, e.at, func(ctx context.Context, dest blob.Store) (err error) {
-		e.m, e.written, err = export.WriteIRG(ctx, d.store, s, dest, o)
+		e.m, e.written, err = write(ctx, dest)
 		return err
 	})
 	if errors.Is(err, export.ErrBusy) {
 		err = &exitError{exitTryAgain, err}
 	}
 	return e.unless(err)
+}
+
+// exporter is what writes the snapshot in a format, to be read from root.
+func (d *dataset) exporter(s manifests.Snapshot, format export.Format, root string) (func(context.Context, blob.Store) (export.Manifest, bool, error), error) {
+	if format == export.IRG {
+		o, err := d.irgOptions(root)
+		return func(ctx context.Context, dest blob.Store) (export.Manifest, bool, error) {
+			return export.WriteIRG(ctx, d.store, s, dest, o)
+		}, err
+	}
+	c := d.config
+	o := export.Options{Format: format, Selection: c.Export.selection(), Prompts: d.prompts, Work: c.path(c.Work), Renderers: c.workers()}
+	return func(ctx context.Context, dest blob.Store) (export.Manifest, bool, error) {
+		return export.Write(ctx, d.store, s, dest, o)
+	}, nil
 }
 
 // unless keeps an error that says that there are too few rows.
@@ -210,8 +241,11 @@ func verdict(c Config, r result) error {
 		return &exitError{exitTryAgain, fmt.Errorf("%s got no answer from their model: run the same command again, it asks just those again", plural(int64(r.calls.Failed), "call"))}
 	case float64(counts.Rejected) > c.MaxRejects*float64(counts.Items):
 		return &exitError{exitRejects, fmt.Errorf("%d of %d items were rejected, more than max_rejects %v allows: see the reasons above, and `irgdata stats`", counts.Rejected, counts.Items, c.MaxRejects)}
-	case r.exported.refused != nil:
-		return fmt.Errorf("the snapshot is published and nothing was exported: %w", r.exported.refused)
+	}
+	for _, e := range r.exported {
+		if e.refused != nil {
+			return fmt.Errorf("the snapshot is published and nothing was exported for the trainer: %w", e.refused)
+		}
 	}
 	return nil
 }

@@ -262,6 +262,20 @@ type Export struct {
 	Workers   int                 `yaml:"workers"`
 	MaxTokens int                 `yaml:"max_tokens"`
 	Image     export.ImageOptions `yaml:"image"`
+
+	Formats    []export.Format `yaml:"formats"`
+	Where      string          `yaml:"where"`
+	Stage      int             `yaml:"stage"`
+	Split      export.Split    `yaml:"split"`
+	Validation float64         `yaml:"validation"`
+	Mix        []export.Share  `yaml:"mix"`
+	Shuffle    bool            `yaml:"shuffle"`
+	Seed       uint64          `yaml:"seed"`
+}
+
+// selection says which examples are exported.
+func (e Export) selection() export.Selection {
+	return export.Selection{Where: e.Where, Stage: e.Stage, Split: e.Split, Validation: e.Validation, Mix: e.Mix, Shuffle: e.Shuffle, Seed: e.Seed}
 }
 
 // newConfig returns the configuration of keys that a file leaves out.
@@ -286,7 +300,7 @@ func newConfig() Config {
 		},
 		Filter:     filter.DefaultThresholds(),
 		Shards:     Shards{Size: 500e6, RowGroup: 32 << 20, RowGroupRows: 100},
-		Export:     Export{To: "irgl-out/export", Ranks: 8, Workers: 8, MaxTokens: paperTokens},
+		Export:     Export{To: "irgl-out/export", Ranks: 8, Workers: 8, MaxTokens: paperTokens, Formats: []export.Format{export.IRG}, Validation: 0.01, Seed: 1},
 		MaxRejects: 0.5,
 	}
 }
@@ -468,6 +482,20 @@ func (c Config) validate() error {
 	}
 	if err := c.Export.Image.Validate(); err != nil {
 		return wrong("export.image", "%v", err)
+	}
+	for i, format := range c.Export.Formats {
+		switch path := fmt.Sprintf("export.formats[%d]", i); {
+		case !slices.Contains(export.Formats(), format):
+			return wrong(path, "format %q is unknown: want one of %v", format, export.Formats())
+		case slices.Contains(c.Export.Formats[:i], format):
+			return wrong(path, "format %q is listed twice", format)
+		}
+	}
+	if len(c.Export.Formats) == 0 {
+		return wrong("export.formats", "is empty: want one or more of %v", export.Formats())
+	}
+	if err := c.Export.selection().Validate(); err != nil {
+		return wrong("export", "%v", err)
 	}
 	if err := c.admission().Validate(); err != nil {
 		return wrong("ingest", "%v", err)

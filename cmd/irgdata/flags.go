@@ -7,12 +7,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/export"
 	"github.com/irgdata/irgdata/modes"
 )
 
 // flags are those that several commands share. A flag that was given overrides
 // the configuration file.
 type flags struct {
+	formats  []string
+	where    string
+	split    string
+	stage    int
+	shuffle  bool
 	config   string
 	store    string
 	work     string
@@ -64,12 +70,30 @@ func (f *flags) addRetry(cmd *cobra.Command) {
 
 func (f *flags) addExport(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.to, "to", "", "where exports go: a folder or s3://bucket/prefix")
+	cmd.Flags().StringSliceVar(&f.formats, "format", nil, "formats, comma-separated: "+formatNames())
 	cmd.Flags().IntVar(&f.ranks, "ranks", 0, "training processes (GPUs) that will read the export")
 	cmd.Flags().IntVar(&f.loaders, "workers", 0, "data loader workers of each")
 	cmd.Flags().IntVar(&f.maxTokens, "max-tokens", 0, "the trainer's --max_num_tokens_per_sample, 0 for no limit: longer rows are refused")
 	cmd.Flags().StringVar(&f.imageFormat, "image-format", "", "encode images anew as jpeg or png")
 	cmd.Flags().IntVar(&f.quality, "quality", 0, "quality of JPEGs, all of which are encoded anew then")
 	cmd.Flags().IntVar(&f.maxSide, "max-side", 0, "scale down images whose longest side has more pixels")
+}
+
+// addSelection adds the flags that choose among the examples of a snapshot.
+func (f *flags) addSelection(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.where, "where", "", "export trajectories of which this is true, such as 'source == \"photos\" && improved_difference > 10'")
+	cmd.Flags().StringVar(&f.split, "split", "", "export one split alone: train or validation")
+	cmd.Flags().IntVar(&f.stage, "stage", 0, "export the modes of this training stage: 1 or 2")
+	cmd.Flags().BoolVar(&f.shuffle, "shuffle", false, "shuffle the examples over all shards, by export.seed")
+}
+
+// formatNames lists the formats.
+func formatNames() string {
+	var names []string
+	for _, f := range export.Formats() {
+		names = append(names, string(f))
+	}
+	return strings.Join(names, ", ")
 }
 
 // load reads the configuration and puts the given flags over it. Paths of
@@ -106,6 +130,24 @@ func (f *flags) load(cmd *cobra.Command) (Config, error) {
 	}
 	if given("workers") {
 		c.Export.Workers = f.loaders
+	}
+	if given("format") {
+		c.Export.Formats = nil
+		for _, name := range f.formats {
+			c.Export.Formats = append(c.Export.Formats, export.Format(name))
+		}
+	}
+	if given("where") {
+		c.Export.Where = f.where
+	}
+	if given("split") {
+		c.Export.Split = export.Split(f.split)
+	}
+	if given("stage") {
+		c.Export.Stage = f.stage
+	}
+	if given("shuffle") {
+		c.Export.Shuffle = f.shuffle
 	}
 	if given("max-tokens") {
 		c.Export.MaxTokens = f.maxTokens

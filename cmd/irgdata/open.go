@@ -354,7 +354,7 @@ func (d *dataset) irgOptions(root string) (export.IRGOptions, error) {
 	c := d.config
 	o := export.IRGOptions{
 		Ranks: c.Export.Ranks, Workers: c.Export.Workers, Prompts: d.prompts, Root: root,
-		Images: c.Export.Image, MaxTokens: c.Export.MaxTokens,
+		Images: c.Export.Image, MaxTokens: c.Export.MaxTokens, Selection: c.Export.selection(),
 		Work: c.path(c.Work), Renderers: c.workers(),
 	}
 	var err error
