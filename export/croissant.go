@@ -11,11 +11,11 @@ const croissantContext = `{
   "@language": "en", "@vocab": "https://schema.org/", "citeAs": "cr:citeAs", "column": "cr:column",
   "conformsTo": "dct:conformsTo", "cr": "http://mlcommons.org/croissant/", "rai": "http://mlcommons.org/croissant/RAI/",
   "data": {"@id": "cr:data", "@type": "@json"}, "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-  "dct": "http://purl.org/dc/terms/", "examples": {"@id": "cr:examples", "@type": "@json"}, "extract": "cr:extract",
+  "dct": "http://purl.org/dc/terms/", "equivalentProperty": "cr:equivalentProperty", "examples": {"@id": "cr:examples", "@type": "@json"}, "extract": "cr:extract",
   "field": "cr:field", "fileProperty": "cr:fileProperty", "fileObject": "cr:fileObject", "fileSet": "cr:fileSet",
   "format": "cr:format", "includes": "cr:includes", "isLiveDataset": "cr:isLiveDataset", "jsonPath": "cr:jsonPath",
   "key": "cr:key", "md5": "cr:md5", "parentField": "cr:parentField", "path": "cr:path", "recordSet": "cr:recordSet",
-  "references": "cr:references", "regex": "cr:regex", "repeated": "cr:repeated", "replace": "cr:replace",
+  "references": "cr:references", "regex": "cr:regex", "repeated": "cr:repeated", "replace": "cr:replace", "samplingRate": "cr:samplingRate",
   "sc": "https://schema.org/", "separator": "cr:separator", "source": "cr:source", "subField": "cr:subField",
   "transform": "cr:transform"
 }`
@@ -41,9 +41,20 @@ func (c *card) croissant(files []ModeFiles) ([]byte, error) {
 			switch column.Name {
 			case "images":
 				field["dataType"], field["repeated"] = "sc:ImageObject", true
-				field["source"].(map[string]any)["transform"] = map[string]string{"jsonPath": "[*].bytes"}
+				field["source"].(map[string]any)["transform"] = map[string]string{"jsonPath": "bytes"}
 			case "messages":
+				// Croissant's readers know one level of lists: of each message the
+				// role. The parts are in the Parquet files.
+				delete(field, "dataType")
+				delete(field, "source")
 				field["repeated"] = true
+				field["subField"] = []map[string]any{{
+					"@type": "cr:Field", "@id": id + "/messages/role", "name": id + "/messages/role", "dataType": "sc:Text",
+					"source": map[string]any{
+						"fileSet": map[string]string{"@id": id + "/files"}, "extract": map[string]string{"column": column.Name},
+						"transform": map[string]string{"jsonPath": "role"},
+					},
+				}}
 			}
 			fields = append(fields, field)
 		}

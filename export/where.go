@@ -123,9 +123,9 @@ func (c *condition) explain(err error, scores []string) error {
 	}
 	hint := ""
 	if strings.HasPrefix(at.Message, "unknown name") {
-		hint = fmt.Sprintf(": want a column (%s) or a score of the snapshot (%s)", strings.Join(slices.Sorted(maps.Keys(variables())), ", "), strings.Join(scores, ", "))
+		hint = fmt.Sprintf("\nwant a column (%s) or a score of the snapshot (%s)", strings.Join(slices.Sorted(maps.Keys(variables())), ", "), strings.Join(scores, ", "))
 	}
-	return fmt.Errorf("where: character %d: %s%s\n  %s\n  %s^", at.Column+1, at.Message, hint, strings.ReplaceAll(c.text, "\n", " "), strings.Repeat(" ", at.Column))
+	return fmt.Errorf("where: character %d: %s\n  %s\n  %s^%s", at.Column+1, at.Message, strings.ReplaceAll(c.text, "\n", " "), strings.Repeat(" ", at.Column), hint)
 }
 
 // holds reports whether the condition is true of the cells, which are those of
