@@ -520,6 +520,29 @@ func goesOn(t *testing.T, store blob.Store, s manifests.Snapshot, dest blob.Stor
 	}
 }
 
+// TestAnotherExportBeginsAnew: what is left of an export with other options is
+// removed, also of modes that are not wanted now.
+func TestAnotherExportBeginsAnew(t *testing.T) {
+	store := newStore(t)
+	s, err := publish(t.Context(), t, store, 60, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options(t, 8, 4)
+	o.FileBytes = 1500
+	dest, want := newStore(t), newStore(t)
+	if _, _, err := export.WriteIRG(t.Context(), store, s, faultblob.New(dest, faultblob.Nth(30, faultblob.Before)), o); !errors.Is(err, faultblob.ErrInjected) {
+		t.Fatalf("got %v", err)
+	}
+	o.Selection.Stage, o.MaxTokens = 2, 30_000
+	for _, d := range []blob.Store{dest, want} {
+		if _, _, err := export.WriteIRG(t.Context(), store, s, d, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sameTrees(t, tree(t, want.URL(".")), tree(t, dest.URL(".")))
+}
+
 // putCounter counts the puts of each key.
 type putCounter struct {
 	blob.Store

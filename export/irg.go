@@ -153,7 +153,7 @@ func (o IRGOptions) begin(ctx context.Context, p *plan, dest blob.Store, m Manif
 	if err != nil {
 		return progress{}, err
 	}
-	if err := there.clear(ctx, dest, p.modes); err != nil {
+	if err := there.clear(ctx, dest); err != nil {
 		return progress{}, err
 	}
 	if there != nil {

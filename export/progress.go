@@ -71,8 +71,9 @@ func (p progress) there() []int64 {
 }
 
 // clear removes what a broken export left in dest but for the files that are
-// whole: the loader would read it. A nil progress has none.
-func (p *progress) clear(ctx context.Context, dest blob.Store, wanted []modes.Mode) error {
+// whole: the loader would read it. A nil progress has none, and what is there
+// may be of other modes.
+func (p *progress) clear(ctx context.Context, dest blob.Store) error {
 	whole := map[string]bool{}
 	if p != nil {
 		for _, m := range p.Modes {
@@ -87,8 +88,8 @@ func (p *progress) clear(ctx context.Context, dest blob.Store, wanted []modes.Mo
 			}
 		}
 	}
-	for _, mode := range wanted {
-		for o, err := range dest.List(ctx, mode.Name+"/") {
+	for _, mode := range modes.Names() {
+		for o, err := range dest.List(ctx, mode+"/") {
 			if err == nil && !whole[o.Key] {
 				err = dest.Delete(ctx, o.Key)
 			}
