@@ -72,6 +72,7 @@ func snapshot(t *testing.T, n int) (*blob.File, manifests.Snapshot) {
 // TestFormatsAreFunctionsOfTheSnapshot: renderers change no byte, and an export
 // that is there is left as it is, unless it is another one.
 func TestFormatsAreFunctionsOfTheSnapshot(t *testing.T) {
+	t.Parallel()
 	store, s := snapshot(t, 10)
 	for _, f := range otherFormats() {
 		for _, sel := range []export.Selection{{}, {Validation: 0.3, Shuffle: true, Seed: 5}} {
@@ -101,33 +102,46 @@ func TestFormatsAreFunctionsOfTheSnapshot(t *testing.T) {
 // turn: no failure shows an export, and the next try has the bytes of an
 // undisturbed one.
 func TestEveryFaultOfAFormatIsMended(t *testing.T) {
+	t.Parallel()
 	store, s := snapshot(t, 3)
 	for _, f := range otherFormats() {
 		_, undisturbed := written(t, store, s, f, export.Selection{})
 		want := tree(t, undisturbed.URL("."))
-		below := newStore(t)
-		for operation := 0; ; operation++ {
+		failed := 0
+		step := 1
+		if testing.Short() {
+			step = 4
+		}
+		for operation := 0; ; operation += step {
+			below := newStore(t)
 			dest := faultblob.New(below, faultblob.Nth(operation, faultblob.Midway))
 			_, _, err := export.Write(t.Context(), store, s, dest, formatOptions(t, f, export.Selection{}))
-			if err == nil {
-				if operation < 3 {
-					t.Errorf("%s: no operation was made to fail", f)
+			if err != nil {
+				failed++
+				if !errors.Is(err, faultblob.ErrInjected) {
+					t.Fatalf("%s: operation %d: %v", f, operation, err)
 				}
+				if _, err := export.ReadManifest(t.Context(), below); !errors.Is(err, blob.ErrNotExist) {
+					t.Fatalf("%s: operation %d failed and there is an export (%v)", f, operation, err)
+				}
+				if _, _, err := export.Write(t.Context(), store, s, below, formatOptions(t, f, export.Selection{})); err != nil {
+					t.Fatal(err)
+				}
+			}
+			sameTrees(t, want, tree(t, below.URL(".")))
+			if dest.Operations() <= operation {
 				break
 			}
-			if !errors.Is(err, faultblob.ErrInjected) {
-				t.Fatalf("%s: operation %d: %v", f, operation, err)
-			}
-			if _, err := export.ReadManifest(t.Context(), below); !errors.Is(err, blob.ErrNotExist) {
-				t.Fatalf("%s: operation %d failed and there is an export (%v)", f, operation, err)
-			}
 		}
-		sameTrees(t, want, tree(t, below.URL(".")))
+		if failed < 2 {
+			t.Errorf("%s: %d operations were made to fail", f, failed)
+		}
 	}
 }
 
 // TestCancelledFormatEnds: a cancelled export leaves no manifest.
 func TestCancelledFormatEnds(t *testing.T) {
+	t.Parallel()
 	store, s := snapshot(t, 3)
 	for _, f := range otherFormats() {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -216,6 +230,7 @@ func read(t *testing.T, text []byte, load func(name string) []byte) shown {
 const formatItems = 16
 
 func TestJSONLRoundTrip(t *testing.T) {
+	t.Parallel()
 	store, s := snapshot(t, formatItems)
 	m, dest := written(t, store, s, export.JSONL, export.Selection{})
 	var got []shown
@@ -229,6 +244,7 @@ func TestJSONLRoundTrip(t *testing.T) {
 }
 
 func TestWebDatasetRoundTrip(t *testing.T) {
+	t.Parallel()
 	store, s := snapshot(t, formatItems)
 	m, dest := written(t, store, s, export.WebDataset, export.Selection{})
 	var got []shown
@@ -268,6 +284,7 @@ func TestWebDatasetRoundTrip(t *testing.T) {
 }
 
 func TestLLaVARoundTrip(t *testing.T) {
+	t.Parallel()
 	store, s := snapshot(t, formatItems)
 	m, dest := written(t, store, s, export.LLaVA, export.Selection{})
 	files := tree(t, dest.URL("."))
@@ -314,6 +331,7 @@ func TestLLaVARoundTrip(t *testing.T) {
 // TestMDSRoundTrip reads shards after the definition of the format in
 // streaming/base/format/mds/reader.py.
 func TestMDSRoundTrip(t *testing.T) {
+	t.Parallel()
 	store, s := snapshot(t, formatItems)
 	m, dest := written(t, store, s, export.MDS, export.Selection{})
 	files := tree(t, dest.URL("."))
@@ -366,6 +384,7 @@ func TestMDSRoundTrip(t *testing.T) {
 // TestHFRoundTrip reads the plain columns; export/readers reads the nested ones
 // with Hugging Face's datasets.
 func TestHFRoundTrip(t *testing.T) {
+	t.Parallel()
 	store, s := snapshot(t, formatItems)
 	if err := manifests.PutAccount(t.Context(), store, s.Number, manifests.Account{
 		Steps: []manifests.StepUsage{{Step: "draft/1", Model: "m@1", Usage: manifests.Usage{Calls: 7, GPUSeconds: 7200}}}, Total: manifests.Usage{Calls: 7},
@@ -437,6 +456,7 @@ func rowsOf(t *testing.T, dest *blob.File, l export.ModeFiles, columns ...string
 }
 
 func TestTrajectoriesRoundTrip(t *testing.T) {
+	t.Parallel()
 	store, s := snapshot(t, formatItems)
 	m, dest := written(t, store, s, export.Parquet, export.Selection{Validation: 0.3})
 	seen := map[string]string{}
@@ -488,6 +508,7 @@ func count(n int64) *int64      { return &n }
 const full, generation = "initial_full_learning/train", "initial_thinking_generation_learning/train"
 
 func TestSelections(t *testing.T) {
+	t.Parallel()
 	store, s := snapshot(t, 20) // 16 trajectories
 	inOrder := strings.Fields("0 1 2 3 5 6 7 8 10 11 12 13 15 16 17 18")
 	for _, c := range []struct {
@@ -557,6 +578,7 @@ func TestSelections(t *testing.T) {
 
 // TestSelectionForTheTrainer: the official trainer's form takes selections too.
 func TestSelectionForTheTrainer(t *testing.T) {
+	t.Parallel()
 	store, s := snapshot(t, 20)
 	o := options(t, 1, 2)
 	o.Selection = export.Selection{Stage: 2, Where: `prompt != "subject 0 & <b>"`, Mix: []export.Share{{Weight: weight(2)}}, Shuffle: true, Seed: 1}
@@ -575,6 +597,7 @@ func TestSelectionForTheTrainer(t *testing.T) {
 }
 
 func TestWrongSelections(t *testing.T) {
+	t.Parallel()
 	store, s := snapshot(t, 3)
 	for _, c := range []struct {
 		s    export.Selection
@@ -610,6 +633,7 @@ func TestWrongSelections(t *testing.T) {
 // TestSplitsLeakNothing: pairs of the same prompt or the same image are in the
 // same split, and so is what is connected through them.
 func TestSplitsLeakNothing(t *testing.T) {
+	t.Parallel()
 	store := newStore(t)
 	pictures := images.NewStore(store)
 	const n = 90
