@@ -76,6 +76,9 @@ func TestFormatsAreFunctionsOfTheSnapshot(t *testing.T) {
 	store, s := snapshot(t, 10)
 	for _, f := range otherFormats() {
 		for _, sel := range []export.Selection{{}, {Validation: 0.3, Shuffle: true, Seed: 5}} {
+			if testing.Short() && !sel.Shuffle {
+				continue
+			}
 			_, first := written(t, store, s, f, sel)
 			dest := newStore(t)
 			o := formatOptions(t, f, sel)
@@ -106,7 +109,7 @@ func TestEveryFaultOfAFormatIsMended(t *testing.T) {
 	store, s := snapshot(t, 2)
 	formats := otherFormats()
 	if testing.Short() {
-		formats = []export.Format{export.HF, export.LLaVA}
+		formats = []export.Format{export.JSONL, export.WebDataset} // the writing of Parquet takes its time
 	}
 	for _, f := range formats {
 		_, undisturbed := written(t, store, s, f, export.Selection{})
@@ -664,7 +667,9 @@ func TestSplitsLeakNothing(t *testing.T) {
 			}
 		}
 	}
-	s, err := publishItems(t.Context(), store, linked, pictures, shardOptions(t, 2))
+	o := shardOptions(t, 2)
+	o.Bytes, o.RowGroupBytes, o.RowGroupRows = 1<<20, 1<<20, 100
+	s, err := publishItems(t.Context(), store, linked, pictures, o)
 	if err != nil {
 		t.Fatal(err)
 	}
