@@ -47,8 +47,8 @@ type Selection struct {
 	Seed    uint64 `json:"seed,omitempty"`
 }
 
-// Validate reports the first mistake, but for those in Where, which [Selection]
-// knows when it sees a snapshot.
+// Validate reports the first mistake, but for those in Where: what it may name
+// depends on the snapshot.
 func (s Selection) Validate() error {
 	switch {
 	case s.Stage < 0 || s.Stage > 2:
