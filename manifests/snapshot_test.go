@@ -19,9 +19,11 @@ import (
 func content(t testing.TB, n int64) manifests.Content {
 	t.Helper()
 	c := manifests.Content{
-		Settings: manifests.Settings{Strategy: irgdata.Distill, Modes: []string{"m"}, Rules: []manifests.RuleSetting{{Rule: "size/1", Threshold: 64}}},
+		Settings: manifests.Settings{Strategy: irgdata.Distill, Modes: []string{"m"}, Rules: []manifests.RuleSetting{{Rule: "size/1", Action: "reject", Parameters: map[string]float64{"min": 64}}}},
 		Counts:   manifests.Counts{Items: n + 1, Trajectories: n, Rejected: 1, Modes: []manifests.ModeCount{{Mode: "m", Rows: n}}, Reasons: []manifests.ReasonCount{{Stage: "ingest", Rule: "image", Count: 1}}},
 	}
+	lost := manifests.Losses{"ingest": {"image": 1}}
+	c.Counts.Funnels = []manifests.Funnel{lost.Funnel("", n+1), lost.Funnel("m", n+1)}
 	var err error
 	if c.Configuration, err = c.Settings.Digest(); err != nil {
 		t.Fatal(err)
