@@ -30,6 +30,14 @@ type Parameter struct {
 	Texts       bool // a list of texts, with no default
 }
 
+// Range says which numbers the parameter takes.
+func (p Parameter) Range() string {
+	if p.Most == unlimited {
+		return fmt.Sprintf("at least %v", p.Least)
+	}
+	return fmt.Sprintf("%v to %v", p.Least, p.Most)
+}
+
 // unlimited is the Most of a parameter without one.
 const unlimited = math.MaxFloat64
 

@@ -3,6 +3,7 @@ package filter
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/modes"
@@ -44,13 +45,6 @@ func NewPanel(wanted []modes.Mode, rules []Rule) *Panel {
 	return p
 }
 
-// Scored is all that a verdict is a function of, besides the rules.
-type Scored struct {
-	Filled   [irgdata.NumSlots]bool
-	Failures []irgdata.Failure
-	Scores   []irgdata.Score
-}
-
 // filled says which slots of a trajectory have content.
 func filled(t irgdata.Trajectory) (slots [irgdata.NumSlots]bool) {
 	for s, f := range t.Slots {
@@ -83,25 +77,26 @@ func byName(scores []irgdata.Score) map[scoreName]float64 {
 	return m
 }
 
-// Verdicts judges by stored scores, and lists the names of rules for which one
-// is lacking; such a rule objects to nothing.
-func (p *Panel) Verdicts(s Scored) (verdicts []irgdata.Verdict, warnings []irgdata.Warning, lacking []string) {
-	scores := byName(s.Scores)
+// Again judges a trajectory by its stored scores alone. The slots that have
+// content are given: what was read back from a snapshot lacks the images. It
+// also lists the rules of which a score is lacking; these object to nothing.
+func (p *Panel) Again(j irgdata.Judged, filled [irgdata.NumSlots]bool) (again irgdata.Item[irgdata.Judged], lacking []string) {
+	scores := byName(j.Scores)
 	values := make([]float64, len(p.checks))
 	for i, c := range p.checks {
 		values[i] = math.NaN()
-		if !c.applies(s.Filled) {
+		if !c.applies(filled) {
 			continue
 		}
 		value, ok := scores[scoreName{c.id, c.name}]
 		if ok {
 			values[i] = value
-		} else if len(lacking) == 0 || lacking[len(lacking)-1] != c.rule.Name {
+		} else if !slices.Contains(lacking, c.rule.Name) {
 			lacking = append(lacking, c.rule.Name)
 		}
 	}
-	verdicts, warnings = p.judge(s.Filled, s.Failures, values)
-	return verdicts, warnings, lacking
+	j.Verdicts, j.Warnings = p.judge(filled, j.Trajectory.Failures, values)
+	return item(j), lacking
 }
 
 // objection is a reason against a slot, and so against the modes that show it,

@@ -120,6 +120,8 @@ func TestCommitRefusesWrongCounts(t *testing.T) {
 		"a lost row":         func(c *manifests.Content) { c.Shards[0].Rows-- },
 		"a lost reject":      func(c *manifests.Content) { c.Rejects = nil },
 		"a lost mode row":    func(c *manifests.Content) { c.Counts.Modes[0].Rows-- },
+		"a lost loss":        func(c *manifests.Content) { c.Counts.Funnels[1].Stages[0].Reasons = nil },
+		"a lost funnel":      func(c *manifests.Content) { c.Counts.Funnels = c.Counts.Funnels[:1] },
 		"a lost reason":      func(c *manifests.Content) { c.Counts.Reasons = nil },
 		"another shard name": func(c *manifests.Content) { c.Shards[0].Key = "../../etc/passwd" },
 		"other settings":     func(c *manifests.Content) { c.Settings.Seed++ },
