@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/irgdata/irgdata"
@@ -97,6 +99,31 @@ func TestSelect(t *testing.T) {
 				first = kept
 			} else if fmt.Sprint(first) != fmt.Sprint(kept) {
 				t.Errorf("%s: another order selects others", tc.name)
+			}
+		}
+	}
+}
+
+// TestDocs: every rule and its parameters' defaults stand in the tables.
+func TestDocs(t *testing.T) {
+	text := ""
+	for _, file := range []string{"filters.md", "filters-images.md", "filters-texts.md"} {
+		content, err := os.ReadFile("../docs/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += string(content)
+	}
+	for _, k := range filter.Kinds() {
+		at := strings.Index(text, "| `"+k.Name+"`")
+		if at < 0 {
+			t.Errorf("rule %s is in no table", k.Name)
+			continue
+		}
+		line, _, _ := strings.Cut(text[at:], "\n")
+		for _, p := range k.Parameters {
+			if want := fmt.Sprintf("`%s` (%v)", p.Name, p.Default); !p.Texts && k.Name != "word_list" && !strings.Contains(line, want) {
+				t.Errorf("rule %s: its line lacks %s: %s", k.Name, want, line)
 			}
 		}
 	}
