@@ -20,7 +20,7 @@ import (
 const (
 	manifestPrefix = "manifests/"
 	manifestSuffix = ".json"
-	manifestFormat = 1
+	manifestFormat = 2
 	// maxManifest bounds a manifest's bytes against damaged and hostile ones.
 	maxManifest = 256 << 20
 )
@@ -69,6 +69,9 @@ type Settings struct {
 	Steps     []string          `json:"steps"` // "draft/1"
 	Templates []TemplateName    `json:"templates"`
 	Rules     []RuleSetting     `json:"rules"`
+	// Select is how much is wanted of what passes the rules, by the keys of the
+	// configuration.
+	Select map[string]string `json:"select"`
 }
 
 // Preview reports whether only a part of the items was read.
@@ -95,10 +98,11 @@ type TemplateName struct {
 	Digest  irgdata.Digest `json:"digest"`
 }
 
-// RuleSetting is a filter rule and its threshold.
+// RuleSetting is a filter rule, its parameters and what an objection does.
 type RuleSetting struct {
-	Rule      string  `json:"rule"` // "size/1"
-	Threshold float64 `json:"threshold"`
+	Rule       string             `json:"rule"` // "size/1"
+	Action     string             `json:"action"`
+	Parameters map[string]float64 `json:"parameters"`
 }
 
 // Digest identifies the settings.
@@ -122,6 +126,13 @@ type Counts struct {
 	Modes    []ModeCount `json:"modes"`
 	// Reasons counts the rejects, of items and of single modes.
 	Reasons []ReasonCount `json:"reasons"`
+	// Funnels follow the items, and then the rows of each mode, through the stages.
+	Funnels []Funnel `json:"funnels"`
+	// Warnings count the trajectories in shards that a rule warned of.
+	Warnings []RuleCount `json:"warnings"`
+	// Lengths are those of the texts of trajectories in shards, and of the rows of
+	// modes.
+	Lengths []Histogram `json:"lengths"`
 }
 
 // ModeCount counts the trajectories that serve a wanted mode and those that
@@ -181,6 +192,9 @@ func (s Snapshot) check(number int) error {
 	c := s.Counts
 	if c.Items != c.Trajectories+c.Rejected {
 		return fmt.Errorf("its counts do not add up: %d items, %d trajectories, %d rejected", c.Items, c.Trajectories, c.Rejected)
+	}
+	if err := c.checkFunnels(); err != nil {
+		return err
 	}
 	rejects := c.Rejected
 	for _, m := range c.Modes {

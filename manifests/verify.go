@@ -82,7 +82,7 @@ func Verify(ctx context.Context, store blob.Store, s Snapshot, o VerifyOptions) 
 		return r, err
 	}
 	// All other objects are named by their digest.
-	for _, prefix := range []string{"images/", segmentPrefix, memberPrefix} {
+	for _, prefix := range []string{"images/", segmentPrefix, scorePrefix, memberPrefix} {
 		for object, err := range store.List(ctx, prefix) {
 			if err != nil {
 				return r, fmt.Errorf("verify %s: %w", store.URL(prefix), err)

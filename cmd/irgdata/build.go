@@ -111,7 +111,8 @@ func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
 		return r, err
 	}
 	trajectories := d.annotator.Run(ctx, pairs)
-	judged := filter.Run(ctx, trajectories, filter.Options{Modes: d.modes, Rules: d.rules, Workers: workers, Memory: d.memory}, d.images)
+	judged := filter.Run(ctx, trajectories, filter.Options{Modes: d.modes, Rules: d.rules, Workers: workers, Memory: d.memory, Scores: d.scores}, d.images)
+	judged = filter.Select(ctx, judged, d.selectOptions())
 	examples := newExamples()
 	content, err := export.WriteShards(ctx, watch(judged, p.judged(d.annotator.Tally(), examples)), d.images, d.store, d.shardOptions())
 	if err != nil {
