@@ -65,6 +65,12 @@ func (r *Report) repairCatalog(ctx context.Context, _ *Ledger, o RepairOptions) 
 		}
 		o.mended(p.Key, "deleted: the next build reads its part of the source again")
 	}
+	for _, p := range r.problems(accountPrefix) {
+		if err := r.store.Delete(ctx, p.Key); err != nil {
+			return err
+		}
+		o.mended(p.Key, "deleted: the ledger has what it summed up")
+	}
 	return nil
 }
 

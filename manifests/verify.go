@@ -235,6 +235,12 @@ func (r *Report) verifySnapshots(ctx context.Context, o VerifyOptions) error {
 		if err := r.verifySnapshot(ctx, s, o); err != nil {
 			return err
 		}
+		if _, err := LoadAccount(ctx, r.store, number); err != nil && !errors.Is(err, blob.ErrNotExist) {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			r.problem(AccountKey(number), "%v", err)
+		}
 	}
 	return nil
 }
