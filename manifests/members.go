@@ -3,7 +3,7 @@ package manifests
 import (
 	"bufio"
 	"context"
-	"errors"
+	"crypto/sha256"
 	"fmt"
 	"io"
 
@@ -24,18 +24,15 @@ type Members struct {
 }
 
 // PutMembers puts the list of count identities into the store.
-func PutMembers(ctx context.Context, store blob.Store, list io.Reader, digest irgdata.Digest, count int64) (Members, error) {
+func PutMembers(ctx context.Context, store blob.Store, list io.ReadSeeker, digest irgdata.Digest, count int64) (Members, error) {
 	m := Members{Key: memberPrefix + digest.String(), Digest: digest, Count: count}
-	err := store.Put(ctx, m.Key, list, blob.PutOptions{CreateOnly: true, Size: m.size(), Digest: digest})
-	if err != nil && !errors.Is(err, blob.ErrExists) {
-		return Members{}, err
-	}
-	return m, nil
+	return m, blob.PutContent(ctx, store, m.Key, list, m.size(), digest)
 }
 
 func (m Members) size() int64 { return m.Count * int64(len(irgdata.Digest{})) }
 
-// Each calls see for each identity, in order.
+// Each calls see for each identity, in order. That the list is damaged shows at
+// its end, as blob.ErrDamaged.
 func (m Members) Each(ctx context.Context, store blob.Store, see func(irgdata.Digest)) error {
 	if m.Count == 0 {
 		return nil
@@ -45,13 +42,17 @@ func (m Members) Each(ctx context.Context, store blob.Store, see func(irgdata.Di
 		return fmt.Errorf("read the members: %w", err)
 	}
 	defer r.Close()
-	buffered := bufio.NewReaderSize(r, 1<<20)
+	sum := sha256.New()
+	buffered := bufio.NewReaderSize(io.TeeReader(r, sum), 1<<20)
 	for range m.Count {
 		var id irgdata.Digest
 		if _, err := io.ReadFull(buffered, id[:]); err != nil {
 			return fmt.Errorf("read the members %s: %w", store.URL(m.Key), err)
 		}
 		see(id)
+	}
+	if irgdata.Digest(sum.Sum(nil)) != m.Digest {
+		return fmt.Errorf("read the members %s: %w: `irgdata verify --repair` lists them anew", store.URL(m.Key), blob.ErrDamaged)
 	}
 	return nil
 }

@@ -241,14 +241,11 @@ const (
 func shardKey(prefix string, d irgdata.Digest) string { return prefix + d.String() + ".parquet" }
 
 // PutShard puts a shard of the given digest and size into the store. Equal
-// shards are one object, so that a repeated run writes none again.
-func PutShard(ctx context.Context, store blob.Store, prefix string, body io.Reader, digest irgdata.Digest, size int64) (key string, err error) {
+// shards are one object, so that a repeated run writes none again, but for one
+// that is damaged.
+func PutShard(ctx context.Context, store blob.Store, prefix string, body io.ReadSeeker, digest irgdata.Digest, size int64) (key string, err error) {
 	key = shardKey(prefix, digest)
-	err = store.Put(ctx, key, body, blob.PutOptions{CreateOnly: true, Size: size, Digest: digest})
-	if err != nil && !errors.Is(err, blob.ErrExists) {
-		return "", err
-	}
-	return key, nil
+	return key, blob.PutContent(ctx, store, key, body, size, digest)
 }
 
 // Key is where the manifest of a snapshot lies in its store.

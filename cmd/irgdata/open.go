@@ -50,7 +50,10 @@ type dataset struct {
 	annotator  *annotate.Annotator
 	pools      []*pool.Pool // of models behind servers
 	closers    []func()
-	absent     bool // the store's folder is not there, and an empty one stands in
+	// repairing, unless nil, is the damage that is being mended: damaged images
+	// are read from the sources again.
+	repairing *manifests.Report
+	absent    bool // the store's folder is not there, and an empty one stands in
 
 	// openStore and openModel open the configured store and the named model;
 	// tests put their own in their place.
@@ -231,7 +234,7 @@ func (d *dataset) openLedger(ctx context.Context, a access) error {
 	case err != nil:
 		return err
 	default:
-		path = filepath.Join(d.config.path(d.config.Work), "ledger-"+id.Short()+".sqlite")
+		path = d.ledgerPath(id)
 		if err := d.lockLedger(path, a); err != nil {
 			return err
 		}
