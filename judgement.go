@@ -18,6 +18,6 @@ type Judgement struct {
 	// Abstained says why there is no value: the judge could not tell, its answer
 	// could not be read, its call failed. An abstention is not a no.
 	Abstained string
-	// Call is the ledger key of the call; zero when it has none on record.
+	// Call is the key of the call, which the ledger holds unless no answer came.
 	Call Digest
 }

@@ -54,7 +54,7 @@ func (f Form) fromCandidates(first []runtime.Candidate) (float64, bool) {
 	if total < decided {
 		return 0, false
 	}
-	return weighted / total, true
+	return math.Round(1e6*weighted/total) / 1e6, true // equal on all machines
 }
 
 // bare is a word without case, blanks and what stands around it.
