@@ -42,7 +42,7 @@ func trajectoryColumns() []parquet.Column {
 		add(parquet.String, s.String()+"_call")
 	}
 	add(parquet.Bool, modes.Names()...)
-	add(parquet.String, "scores", "verdicts", "failures")
+	add(parquet.String, "scores", "verdicts", "failures", "judgements")
 	for _, s := range imageSlots {
 		add(parquet.Picture, s.String())
 	}
@@ -65,6 +65,43 @@ type failureJSON struct {
 	Step   string `json:"step"`
 	Rule   string `json:"rule"`
 	Reason string `json:"reason"`
+}
+
+// judgementJSON is an element of the column judgements.
+type judgementJSON struct {
+	Question  string         `json:"question"`
+	Subject   string         `json:"subject"`
+	About     string         `json:"about,omitempty"`
+	Value     *float64       `json:"value,omitempty"` // absent: the judge abstained
+	Abstained string         `json:"abstained,omitempty"`
+	Call      irgdata.Digest `json:"call"`
+}
+
+func judgementsJSON(judgements []irgdata.Judgement) []judgementJSON {
+	list := make([]judgementJSON, len(judgements))
+	for i, j := range judgements {
+		list[i] = judgementJSON{Question: j.Question, Subject: j.Subject, About: j.About, Abstained: j.Abstained, Call: j.Call}
+		if j.Abstained == "" {
+			list[i].Value = &j.Value
+		}
+	}
+	return list
+}
+
+// readJudgements reads the column judgements.
+func readJudgements(text string) (judgements []irgdata.Judgement, err error) {
+	var list []judgementJSON
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil, fmt.Errorf("column judgements: %w", err)
+	}
+	for _, e := range list {
+		j := irgdata.Judgement{Question: e.Question, Subject: e.Subject, About: e.About, Abstained: e.Abstained, Call: e.Call}
+		if e.Value != nil {
+			j.Value = *e.Value
+		}
+		judgements = append(judgements, j)
+	}
+	return judgements, nil
 }
 
 // trajectoryRow makes the row of a judged trajectory, its images loaded.
@@ -103,7 +140,7 @@ func trajectoryRow(ctx context.Context, j irgdata.Judged, store *images.Store) (
 	if scores == nil {
 		scores = []irgdata.Score{}
 	}
-	for _, list := range []any{scores, verdicts, failures} {
+	for _, list := range []any{scores, verdicts, failures, judgementsJSON(t.Judgements)} {
 		text, err := json.Marshal(list)
 		if err != nil {
 			return nil, fmt.Errorf("pair %s: %w", t.Pair.ID, err)
@@ -204,6 +241,9 @@ func readRecord(row parquet.Row) (record, error) {
 		if !f.IsZero() {
 			t.Slots[s] = f
 		}
+	}
+	if t.Judgements, err = readJudgements(text("judgements")); err != nil {
+		return r, fmt.Errorf("pair %s: %w", id, err)
 	}
 	for _, name := range modes.Names() {
 		r.keeps[name], _ = cells[name].(bool)

@@ -54,7 +54,7 @@ func Stories(ctx context.Context, store blob.Store, s manifests.Snapshot, work s
 }
 
 func storyColumns() []string {
-	names := []string{"id", "prompt", "language", "source", "key", "license", "url", "notes", "strategy", "scores", "verdicts", "failures"}
+	names := []string{"id", "prompt", "language", "source", "key", "license", "url", "notes", "strategy", "scores", "verdicts", "failures", "judgements"}
 	for _, s := range textSlots {
 		names = append(names, s.String())
 	}
@@ -83,6 +83,9 @@ func readStory(text map[string]string) (Story, error) {
 	}
 	t := &s.Trajectory
 	t.Pair.Notes = p.Notes
+	if t.Judgements, err = readJudgements(text["judgements"]); err != nil {
+		return s, err
+	}
 	for _, v := range verdicts {
 		verdict := irgdata.Verdict{Mode: v.Mode, Keep: v.Keep, Stage: v.Stage, Rule: v.Rule, Reason: v.Reason, Score: math.NaN()}
 		if v.Score != nil {

@@ -23,7 +23,8 @@ type Rule struct {
 	Name    string
 	Version string
 	Slots   []irgdata.Slot
-	// Measure is called for slots that are filled.
+	// Measure is called for slots that are filled. NaN: there is nothing to
+	// measure, and so nothing to object to.
 	Measure func(ctx context.Context, s *Subject, slot irgdata.Slot) (float64, error)
 	// Unit names the number in the stored score: "draft.min_side".
 	Unit string
@@ -96,6 +97,9 @@ func judge(ctx context.Context, t irgdata.Trajectory, o Options, store *images.S
 			value, err := rule.Measure(ctx, subject, slot)
 			if err != nil {
 				return j, fmt.Errorf("rule %s: %w", rule.Name, err)
+			}
+			if math.IsNaN(value) {
+				continue // there was nothing to measure
 			}
 			j.Scores = append(j.Scores, irgdata.Score{Rule: rule.ID(), Name: slot.String() + "." + rule.Unit, Value: value})
 			if reason := rule.Reject(slot, value); reason != "" {

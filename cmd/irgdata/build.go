@@ -119,6 +119,7 @@ func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
 	if content.Counts.Items == 0 {
 		return r, errors.New("build: the sources hold no images: check the paths in the configuration")
 	}
+	content.Opinions = d.annotator.Opinions().Counts()
 	content.Settings = d.settings()
 	if content.Configuration, err = content.Settings.Digest(); err != nil {
 		return r, err

@@ -126,6 +126,7 @@ func (d *dataset) openParts(ctx context.Context, a access) error {
 	d.annotator, err = annotate.New(annotate.Options{
 		Strategy: d.config.Strategy, Modes: d.modes, Prompts: d.prompts, Seed: d.config.Seed,
 		Width: d.config.Image.Width, Height: d.config.Image.Height, PaintReferences: d.config.paintsReferences(),
+		Topics: d.config.Judge.Questions, Scorers: d.config.scorers(),
 		Workers: d.config.callWorkers(), Window: d.config.Calls.Window,
 		Attempts: d.config.Calls.Attempts, Pause: time.Duration(d.config.Calls.Pause),
 		Models: models, Prices: prices, Budget: d.config.budget(),
@@ -304,10 +305,15 @@ func (c Config) rules() ([]filter.Rule, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t == nil {
-		return filter.Rules(c.Filter, nil, lists...), nil
+	var count func(string) int
+	if t != nil {
+		count = t.Count
 	}
-	return filter.Rules(c.Filter, t.Count, lists...), nil
+	rules := append(filter.Rules(c.Filter, count, lists...), filter.JudgeRules(c.Judge.thresholds(), c.Judge.Questions)...)
+	for _, s := range c.Scorers {
+		rules = append(rules, s.rule())
+	}
+	return rules, nil
 }
 
 // workers is the number of goroutines for work on this machine's processors.

@@ -126,6 +126,7 @@ func (s stats) print(w io.Writer) {
 		itemLine(w, c, snap.Settings)
 		modeTable(w, c)
 		reasonTable(w, c, s.examples.byReason)
+		opinionTable(w, snap.Opinions)
 	} else {
 		fmt.Fprint(w, "No snapshot is published yet: `irgdata build` goes on from these calls.\n\n")
 	}

@@ -27,6 +27,7 @@ func summarize(w io.Writer, d *dataset, r result) {
 	itemLine(w, c, r.snapshot.Settings)
 	modeTable(w, c)
 	reasonTable(w, c, r.examples.byReason)
+	opinionTable(w, r.snapshot.Opinions)
 	exampleLines(w, r.examples)
 	callLine(w, r)
 	endpointLines(w, d.pools)
