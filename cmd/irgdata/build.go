@@ -43,6 +43,7 @@ it again; 130 interrupted.`,
 		},
 	}
 	f.addBuild(cmd)
+	f.addRetry(cmd)
 	f.addExport(cmd)
 	return cmd
 }
@@ -128,10 +129,22 @@ func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
+	if err := d.keepAccount(ctx, r.snapshot); err != nil {
+		return r, err
+	}
 	r.calls, r.examples = d.annotator.Tally().Total(), examples
 	p.phase("exporting")
 	r.exported, err = d.export(ctx, r.snapshot)
 	return r, err
+}
+
+// keepAccount puts beside a snapshot what the dataset has cost until now.
+func (d *dataset) keepAccount(ctx context.Context, s manifests.Snapshot) error {
+	account, err := d.account(ctx, s.Settings)
+	if err != nil {
+		return err
+	}
+	return manifests.PutAccount(ctx, d.store, s.Number, account)
 }
 
 // keep puts the image of a pair into the store.

@@ -60,6 +60,8 @@ type Config struct {
 	// limit and sample come from flags alone: a preview is no configuration.
 	limit  int
 	sample float64
+	// retryDownloads asks again for each download that failed; by a flag too.
+	retryDownloads bool
 }
 
 // Source is one source of pairs: what lies at Path, or the bundled sample.
@@ -333,11 +335,7 @@ func (c Config) complete() (Config, error) {
 			c.Roles = roles
 		}
 	}
-	for i := range c.Sources {
-		if c.Sources[i].Name == "" {
-			c.Sources[i].Name = c.Sources[i].defaultName()
-		}
-	}
+	c.nameSources()
 	return c, c.validate()
 }
 
@@ -346,19 +344,50 @@ func (c Config) players() []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(c.Models)), func(name string) bool { return c.Models[name].Kind == kindScorer })
 }
 
-// defaultName is the last part of the source's path that is no pattern, without
-// its extension.
-func (s Source) defaultName() string {
+// nameSources names the sources that have no name by their paths. Names that
+// are alike take in as many folders as tell them apart.
+func (c Config) nameSources() {
+	nameless := func(s Source) bool { return s.Name == "" }
+	for parts := 1; slices.ContainsFunc(c.Sources, nameless); parts++ {
+		taken := map[string]int{}
+		for _, s := range c.Sources {
+			if nameless(s) {
+				taken[s.defaultName(parts)]++
+			} else {
+				taken[s.Name]++
+			}
+		}
+		for i, s := range c.Sources {
+			if name := s.defaultName(parts); nameless(s) && (taken[name] == 1 || name == s.defaultName(parts+1)) {
+				c.Sources[i].Name = name
+			}
+		}
+	}
+}
+
+// defaultName is the last parts of the source's path that are no pattern, the
+// last one without its extension.
+func (s Source) defaultName(parts int) string {
 	if s.Bundled != "" {
 		return s.Bundled
 	}
-	parts := strings.Split(strings.TrimSuffix(filepath.ToSlash(s.Path), "/"), "/")
-	for i := len(parts) - 1; i >= 0; i-- {
-		if name, _, _ := strings.Cut(parts[i], "."); name != "" && !strings.ContainsAny(parts[i], "*?[{") {
-			return name
+	var name []string
+	for _, part := range slices.Backward(strings.Split(strings.TrimSuffix(filepath.ToSlash(s.Path), "/"), "/")) {
+		if len(name) == 0 {
+			part, _, _ = strings.Cut(part, ".")
+		}
+		if part == "" || part == "." || strings.ContainsAny(part, "*?[{:") {
+			continue
+		}
+		if name = append(name, part); len(name) == parts {
+			break
 		}
 	}
-	return "pairs"
+	if len(name) == 0 {
+		return "pairs"
+	}
+	slices.Reverse(name)
+	return strings.Join(name, "/")
 }
 
 // paintsReferences reports whether some pairs come without an image.

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/modes"
 )
 
 // flags are those that several commands share. A flag that was given overrides
@@ -24,6 +25,7 @@ type flags struct {
 	loaders  int
 	limit    int
 	sample   string
+	again    bool
 }
 
 func (f *flags) addStore(cmd *cobra.Command) {
@@ -38,9 +40,20 @@ func (f *flags) addBuild(cmd *cobra.Command) {
 	f.addStore(cmd)
 	cmd.Flags().StringVar(&f.strategy, "strategy", "", "where improved images come from: distill or self")
 	cmd.Flags().StringSliceVar(&f.modes, "modes", nil, "learning modes, comma-separated (default: all six)")
+	complete(cmd, "strategy", string(irgdata.Distill), string(irgdata.Self))
+	complete(cmd, "modes", modes.Names()...)
 	cmd.Flags().Uint64Var(&f.seed, "seed", 0, "seed of the run")
 	cmd.Flags().IntVar(&f.limit, "limit", 0, "preview: read at most this many items")
 	cmd.Flags().StringVar(&f.sample, "sample", "", "preview: read this part of the items, drawn evenly (1% or 0.01)")
+}
+
+// complete tells the shell the values that a flag takes.
+func complete(cmd *cobra.Command, flag string, values ...string) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags alone
+}
+
+func (f *flags) addRetry(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.again, "retry-downloads", false, "ask again for every image that could not be downloaded, also those that were refused for good")
 }
 
 func (f *flags) addExport(cmd *cobra.Command) {
@@ -95,6 +108,7 @@ func (f *flags) load(cmd *cobra.Command) (Config, error) {
 			return c, err
 		}
 	}
+	c.retryDownloads = f.again
 	if c.preview() && !given("ranks") && !given("workers") {
 		c.Export.Ranks, c.Export.Workers = 1, 1 // a few rows do for one reader
 	}
