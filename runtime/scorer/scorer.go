@@ -1,7 +1,7 @@
 // Package scorer drives servers that give numbers for an image and its prompt:
 // aesthetic scores, the probability of a watermark or of what is not safe for
 // work, the similarity of image and prompt by CLIP. The protocol is in
-// docs/score-protocol.md, and a server for ONNX models in the folder server.
+// docs/score-protocol.md.
 //
 // A scorer is a [runtime.Model] whose answer is a text: the numbers as a JSON
 // object. So its calls go through the ledger, pools, budgets and plans as all
