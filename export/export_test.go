@@ -111,7 +111,7 @@ func publishItems(ctx context.Context, store blob.Store, items iter.Seq2[irgdata
 	if err != nil {
 		return manifests.Snapshot{}, err
 	}
-	content.Settings = manifests.Settings{Strategy: irgdata.Distill, Modes: modes.Names()}
+	content.Settings = manifests.Settings{Strategy: irgdata.Distill, Modes: modes.Names(), Rules: []manifests.RuleSetting{{Rule: "size/1", Action: "reject", Parameters: map[string]float64{"min": 64}}}}
 	for _, name := range modes.DefaultPrompts().Names() {
 		p := modes.DefaultPrompts().Get(name)
 		content.Settings.Templates = append(content.Settings.Templates, manifests.TemplateName{Name: name, Version: p.Version, Digest: p.Digest()})

@@ -424,6 +424,7 @@ func TestHFRoundTrip(t *testing.T) {
 	for _, want := range []string{
 		"license: cc0-1.0", "config_name: improving_full_learning", "split: validation", "list: image",
 		"hf upload", "assets/example-1-draft.png", "| `draft/1` | `m@1` | 7 |", "16 items came from the sources; 3 were rejected", "| annotate | refused | all | 3 |",
+		"| size/1 | reject | min 64 |", "| items | annotate | 16 | 13 |",
 	} {
 		if !strings.Contains(files["README.md"], want) {
 			t.Errorf("the card lacks %q", want)
