@@ -213,7 +213,7 @@ func (a *Annotator) call(ctx context.Context, step modes.Step, t irgdata.Traject
 	switch {
 	case errors.As(err, &failure) && failure.Answered():
 		c.Rule, c.Reason = string(failure.Kind), failure.Reason
-		c.Seconds, c.TokensIn, c.TokensOut = failure.Elapsed.Seconds(), failure.TokensIn, failure.TokensOut
+		c.Seconds, c.TokensIn, c.TokensOut, c.Server = failure.Elapsed.Seconds(), failure.TokensIn, failure.TokensOut, failure.Server
 	case errors.As(err, &failure) && failure.Kind != runtime.Fatal:
 		// Not recorded: no answer was given, so the next run asks again.
 		c.Rule, c.Reason = string(failure.Kind), failure.Reason
@@ -271,7 +271,7 @@ func (a *Annotator) ask(ctx context.Context, model runtime.Model, request runtim
 // keep puts a finished answer into the call. A painted image is durable in the
 // image store before the ledger speaks of it.
 func (a *Annotator) keep(ctx context.Context, step modes.Step, answer runtime.Answer, c *manifests.Call) error {
-	c.Finish, c.Seconds = answer.Finish, answer.Elapsed.Seconds()
+	c.Finish, c.Seconds, c.Server = answer.Finish, answer.Elapsed.Seconds(), answer.Server
 	c.TokensIn, c.TokensOut = answer.TokensIn, answer.TokensOut
 	if step.Want() == runtime.Text {
 		c.Text, c.First = answer.Text, answer.First

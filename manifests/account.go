@@ -19,6 +19,8 @@ type Account struct {
 	// counted whole under every mode that needs its step, so the modes do not add
 	// up to the total.
 	Modes []ModeUsage `json:"modes"`
+	// Servers say what each server of a model did, where it has some.
+	Servers []ServerUsage `json:"servers,omitempty"`
 	// Total counts each call once, also those of steps that no mode needs.
 	Total Usage `json:"total"`
 }
@@ -27,6 +29,13 @@ type Account struct {
 type StepUsage struct {
 	Step  string `json:"step"`
 	Model string `json:"model"`
+	Usage
+}
+
+// ServerUsage is of the calls that one server of a model answered.
+type ServerUsage struct {
+	Model  string `json:"model"`
+	Server string `json:"server"`
 	Usage
 }
 
@@ -42,14 +51,17 @@ type ModeSteps struct {
 	Steps []string
 }
 
-// NewAccount prices what [Ledger.Costs] summed up. Steps are in the order of
+// NewAccount prices what [Ledger.Costs] and [Ledger.ServerCosts] summed up. Steps are in the order of
 // the costs, modes in the given one.
-func NewAccount(costs []StepCost, prices Prices, modes []ModeSteps) Account {
+func NewAccount(costs []StepCost, servers []ServerCost, prices Prices, modes []ModeSteps) Account {
 	a := Account{Steps: []StepUsage{}, Modes: []ModeUsage{}}
 	for _, c := range costs {
 		u := prices[c.Model].usage(c)
 		a.Steps = append(a.Steps, StepUsage{c.Step, c.Model, u})
 		a.Total.Add(u)
+	}
+	for _, c := range servers {
+		a.Servers = append(a.Servers, ServerUsage{c.Model, c.Server, prices[c.Model].usage(c.StepCost)})
 	}
 	for _, m := range modes {
 		mode := ModeUsage{Mode: m.Mode}

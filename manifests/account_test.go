@@ -25,7 +25,8 @@ func TestAccount(t *testing.T) {
 		"bagel@1": {PerGPUHour: 2.5, GPUs: 2},
 		"qwen@1":  {PerCall: 0.25, PerMillionIn: 1, PerMillionOut: 4},
 	}
-	got := manifests.NewAccount(costs, prices, []manifests.ModeSteps{
+	servers := []manifests.ServerCost{{Server: "gpu 0", StepCost: manifests.StepCost{Model: "bagel@1", Calls: 6, Seconds: 180}}}
+	got := manifests.NewAccount(costs, servers, prices, []manifests.ModeSteps{
 		{Mode: "thinking", Steps: []string{"hindsight/1"}},
 		{Mode: "full", Steps: []string{"hindsight/1", "draft/1"}},
 	})
@@ -50,7 +51,8 @@ func TestAccount(t *testing.T) {
 			{Mode: "thinking", Usage: sum(qwen, free)},
 			{Mode: "full", Usage: sum(draft, qwen, free)},
 		},
-		Total: sum(draft, qwen, free, old),
+		Servers: []manifests.ServerUsage{{Model: "bagel@1", Server: "gpu 0", Usage: manifests.Usage{Calls: 6, Seconds: 180, GPUSeconds: 360, Cost: 0.25}}},
+		Total:   sum(draft, qwen, free, old),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -70,7 +72,7 @@ func TestAccountsOfSnapshots(t *testing.T) {
 	if _, err := manifests.LoadAccount(t.Context(), store, 1); !errors.Is(err, blob.ErrNotExist) {
 		t.Errorf("got %v, want that there is none", err)
 	}
-	first := manifests.NewAccount([]manifests.StepCost{{Step: "draft/1", Model: "m@1", Calls: 3, Seconds: 1.5}}, nil, nil)
+	first := manifests.NewAccount([]manifests.StepCost{{Step: "draft/1", Model: "m@1", Calls: 3, Seconds: 1.5}}, nil, nil, nil)
 	for _, a := range []manifests.Account{first, {}} {
 		if err := manifests.PutAccount(t.Context(), store, 1, a); err != nil {
 			t.Fatal(err)

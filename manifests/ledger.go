@@ -47,6 +47,8 @@ type Call struct {
 	TokensOut int     `json:"tokens_out"`
 	// Attempts counts the requests sent until the call came to its end.
 	Attempts int `json:"attempts"`
+	// Server is the one that answered, where the model has some.
+	Server string `json:"server,omitempty"`
 }
 
 // before says which of two ends of the same call holds, when two machines made
@@ -109,16 +111,17 @@ CREATE INDEX calls_unshared ON calls (shared) WHERE shared = 0;
 CREATE TABLE segments (digest BLOB PRIMARY KEY) WITHOUT ROWID`
 
 var ledgerMigrations = [ledgerFormat - 1]string{
-	`ALTER TABLE calls ADD COLUMN first TEXT NOT NULL DEFAULT ''`, // JSON of the candidates, or ''
+	`ALTER TABLE calls ADD COLUMN first TEXT NOT NULL DEFAULT '';  -- JSON of the candidates, or ''
+	ALTER TABLE calls ADD COLUMN server TEXT NOT NULL DEFAULT ''`,
 }
 
 // callColumns are what scanCall reads after the columns of its own arguments.
-const callColumns = `step, model, text, image, rule, reason, finish, seconds, tokens_in, tokens_out, attempts, first`
+const callColumns = `step, model, text, image, rule, reason, finish, seconds, tokens_in, tokens_out, attempts, first, server`
 
 // scanCall reads before and then the callColumns of a row.
 func scanCall(row interface{ Scan(...any) error }, c *Call, before ...any) error {
 	var image, first string
-	err := row.Scan(append(before, &c.Step, &c.Model, &c.Text, &image, &c.Rule, &c.Reason, &c.Finish, &c.Seconds, &c.TokensIn, &c.TokensOut, &c.Attempts, &first)...)
+	err := row.Scan(append(before, &c.Step, &c.Model, &c.Text, &image, &c.Rule, &c.Reason, &c.Finish, &c.Seconds, &c.TokensIn, &c.TokensOut, &c.Attempts, &first, &c.Server)...)
 	if err == nil && image != "" {
 		err = json.Unmarshal([]byte(image), &c.Image)
 	}
@@ -284,7 +287,7 @@ func insertCalls(tx *sql.Tx, calls []Call, shared bool) (int, error) {
 	}
 	defer find.Close()
 	put, err := tx.Prepare(`INSERT OR REPLACE INTO calls (key, ` + callColumns + `, shared)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 	if err != nil {
 		return 0, err
 	}
@@ -318,7 +321,7 @@ func insertCalls(tx *sql.Tx, calls []Call, shared bool) (int, error) {
 			}
 			first = string(encoded)
 		}
-		if _, err := put.Exec(c.Key[:], c.Step, c.Model, c.Text, image, c.Rule, c.Reason, c.Finish, c.Seconds, c.TokensIn, c.TokensOut, c.Attempts, first, shared); err != nil {
+		if _, err := put.Exec(c.Key[:], c.Step, c.Model, c.Text, image, c.Rule, c.Reason, c.Finish, c.Seconds, c.TokensIn, c.TokensOut, c.Attempts, first, c.Server, shared); err != nil {
 			return 0, err
 		}
 	}
@@ -360,6 +363,35 @@ func (l *Ledger) Costs(ctx context.Context) ([]StepCost, error) {
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("ledger: sum the costs: %w", err)
+	}
+	return costs, nil
+}
+
+// ServerCost is what the calls cost that one server of a model answered.
+type ServerCost struct {
+	Server string
+	StepCost
+}
+
+// ServerCosts sums the calls by model and server, in alphabetical order; those
+// that no server is known of are left out.
+func (l *Ledger) ServerCosts(ctx context.Context) ([]ServerCost, error) {
+	rows, err := l.db.QueryContext(ctx, `SELECT model, server, count(*), sum(rule <> ''), sum(attempts), sum(seconds), sum(tokens_in), sum(tokens_out)
+		FROM calls WHERE server <> '' GROUP BY model, server ORDER BY model, server`)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: sum the costs by server: %w", err)
+	}
+	defer rows.Close()
+	var costs []ServerCost
+	for rows.Next() {
+		var c ServerCost
+		if err := rows.Scan(&c.Model, &c.Server, &c.Calls, &c.Failed, &c.Attempts, &c.Seconds, &c.TokensIn, &c.TokensOut); err != nil {
+			return nil, fmt.Errorf("ledger: sum the costs by server: %w", err)
+		}
+		costs = append(costs, c)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("ledger: sum the costs by server: %w", err)
 	}
 	return costs, nil
 }

@@ -138,11 +138,15 @@ func TestLedgerReadsFormat1(t *testing.T) {
 		}
 		judged := call(3)
 		judged.First = []runtime.Candidate{{Token: "yes", Logprob: -0.1}}
+		judged.Server = "gpu 0"
 		if _, err := l.Record(t.Context(), judged); err != nil {
 			t.Error(err)
 		}
-		if got, _, err := l.Lookup(t.Context(), judged.Key); err != nil || len(got.First) != 1 {
+		if got, _, err := l.Lookup(t.Context(), judged.Key); err != nil || len(got.First) != 1 || got.Server != "gpu 0" {
 			t.Errorf("got %+v, %v", got, err)
+		}
+		if costs, err := l.ServerCosts(t.Context()); err != nil || len(costs) != 1 || costs[0].Server != "gpu 0" || costs[0].Calls != 1 {
+			t.Errorf("got %+v, %v, want one call of gpu 0", costs, err)
 		}
 		if err := l.Close(); err != nil {
 			t.Fatal(err)

@@ -60,6 +60,8 @@ type Error struct {
 	// as that is known; see [Answer].
 	TokensIn, TokensOut int
 	Elapsed             time.Duration
+	// Server is that of an unusable answer, as an [Answer] has it.
+	Server string
 	// Err is the cause, if there is one.
 	Err error
 }

@@ -109,6 +109,8 @@ type Answer struct {
 	TokensOut int
 	// Elapsed is the time that the call took, without queueing on our side.
 	Elapsed time.Duration
+	// Server names the one of several servers that gave the answer.
+	Server string
 }
 
 // Candidate is a token that might have stood somewhere in a text.

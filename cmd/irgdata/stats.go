@@ -121,6 +121,10 @@ func (d *dataset) account(ctx context.Context, s manifests.Settings) (manifests.
 	if err != nil {
 		return manifests.Account{}, err
 	}
+	servers, err := d.ledger.ServerCosts(ctx)
+	if err != nil {
+		return manifests.Account{}, err
+	}
 	var needed []manifests.ModeSteps
 	if len(s.Modes) > 0 {
 		wanted, err := modes.Select(s.Modes)
@@ -135,7 +139,7 @@ func (d *dataset) account(ctx context.Context, s manifests.Settings) (manifests.
 			needed = append(needed, n)
 		}
 	}
-	return manifests.NewAccount(costs, prices, needed), nil
+	return manifests.NewAccount(costs, servers, prices, needed), nil
 }
 
 func (s stats) print(w io.Writer) {
@@ -165,6 +169,16 @@ func (s stats) print(w io.Writer) {
 	}
 	t.Flush()
 	fmt.Fprintln(w)
+
+	if len(s.Account.Servers) > 0 {
+		t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintf(t, "  calls by server\tmodel\tcalls\tfailed\tmodel time\ttokens in\tout\tGPU hours\tcost\n")
+		for _, u := range s.Account.Servers {
+			fmt.Fprintf(t, "  %s\t%s\t%s\n", u.Server, u.Model, usageColumns(u.Usage))
+		}
+		t.Flush()
+		fmt.Fprintln(w)
+	}
 
 	if snap.Number == 0 {
 		return

@@ -233,6 +233,12 @@ func (p *Pool) try(ctx context.Context, c *call, t turn, r runtime.Request) (ans
 	}
 	answer, err = t.at.Model.Generate(under, r)
 	returned = true
+	answer.Server = t.at.Name
+	if failure, ok := err.(*runtime.Error); ok {
+		named := *failure // which is the endpoint's
+		named.Server = t.at.Name
+		err = &named
+	}
 	return answer, false, err
 }
 
