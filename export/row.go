@@ -125,6 +125,23 @@ func trajectoryRow(ctx context.Context, j irgdata.Judged, store *images.Store) (
 	return row, nil
 }
 
+// rowDigest digests all cells of a row, images by their path, which has their
+// digest.
+func rowDigest(row parquet.Row) irgdata.Digest {
+	d := irgdata.NewDigester("row/1").Uint(uint64(len(row)))
+	for _, cell := range row {
+		switch v := cell.(type) {
+		case parquet.Image:
+			d.Text(v.Path)
+		case string:
+			d.Text(v)
+		default: // a flag, a number, or nothing
+			d.Text(fmt.Sprint(v))
+		}
+	}
+	return d.Sum()
+}
+
 // imageName is the path of an image in a shard: its digest and an extension
 // that programs know.
 func imageName(ref irgdata.ImageRef) string {

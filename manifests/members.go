@@ -11,10 +11,22 @@ import (
 	"github.com/irgdata/irgdata/internal/blob"
 )
 
-// memberPrefix is the folder of the objects that list the identities of a
-// snapshot's pairs: 32 bytes each, in the order of its rows. Who has to know
-// what is in a snapshot need not read its shards.
+// memberPrefix is the folder of the objects that list a snapshot's pairs: for
+// each its identity and the digest of its row, 64 bytes, in the order of the
+// rows. Who has to know what is in a snapshot, or what changed between two, need
+// not read their shards.
 const memberPrefix = "members/"
+
+// MemberBytes is the size of a member in the list.
+const MemberBytes = 2 * len(irgdata.Digest{})
+
+// Member is a pair of a snapshot.
+type Member struct {
+	ID irgdata.Digest
+	// Row is the digest of the pair's row: of all its cells, images by their
+	// digests. It changes when anything about the trajectory does.
+	Row irgdata.Digest
+}
 
 // Members is the list of a snapshot's pairs, as an object of the store.
 type Members struct {
@@ -23,7 +35,7 @@ type Members struct {
 	Count  int64          `json:"count"`
 }
 
-// PutMembers puts the list of count identities into the store.
+// PutMembers puts the list of count members into the store.
 func PutMembers(ctx context.Context, store blob.Store, list io.Reader, digest irgdata.Digest, count int64) (Members, error) {
 	m := Members{Key: memberPrefix + digest.String(), Digest: digest, Count: count}
 	err := store.Put(ctx, m.Key, list, blob.PutOptions{CreateOnly: true, Size: m.size(), Digest: digest})
@@ -33,10 +45,10 @@ func PutMembers(ctx context.Context, store blob.Store, list io.Reader, digest ir
 	return m, nil
 }
 
-func (m Members) size() int64 { return m.Count * int64(len(irgdata.Digest{})) }
+func (m Members) size() int64 { return m.Count * int64(MemberBytes) }
 
-// Each calls see for each identity, in order.
-func (m Members) Each(ctx context.Context, store blob.Store, see func(irgdata.Digest)) error {
+// Each calls see for each member, in order.
+func (m Members) Each(ctx context.Context, store blob.Store, see func(Member)) error {
 	if m.Count == 0 {
 		return nil
 	}
@@ -47,11 +59,11 @@ func (m Members) Each(ctx context.Context, store blob.Store, see func(irgdata.Di
 	defer r.Close()
 	buffered := bufio.NewReaderSize(r, 1<<20)
 	for range m.Count {
-		var id irgdata.Digest
-		if _, err := io.ReadFull(buffered, id[:]); err != nil {
+		var b [MemberBytes]byte
+		if _, err := io.ReadFull(buffered, b[:]); err != nil {
 			return fmt.Errorf("read the members %s: %w", store.URL(m.Key), err)
 		}
-		see(id)
+		see(Member{ID: irgdata.Digest(b[:len(irgdata.Digest{})]), Row: irgdata.Digest(b[len(irgdata.Digest{}):])})
 	}
 	return nil
 }

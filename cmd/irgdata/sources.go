@@ -124,7 +124,7 @@ func (d *dataset) pairs(ctx context.Context, a access, saw func()) (iter.Seq2[ir
 	if err != nil && !errors.Is(err, manifests.ErrNoSnapshot) {
 		return nil, err
 	}
-	if err := parent.Members.Each(ctx, d.store, func(id irgdata.Digest) { members[id] = struct{}{} }); err != nil {
+	if err := parent.Members.Each(ctx, d.store, func(m manifests.Member) { members[m.ID] = struct{}{} }); err != nil {
 		return nil, err
 	}
 	o := ingest.Options{
