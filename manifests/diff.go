@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -143,7 +142,7 @@ func CompareSettings(from, to Settings) ([]SettingChange, error) {
 	return changes, nil
 }
 
-// list gives each setting a name, such as "rules.size", and its value as JSON.
+// list gives each setting a name, such as "rules.size.threshold", and its value.
 // What a list of settings names has that name, not its place in the list.
 func (s Settings) list() (map[string]string, error) {
 	text, err := json.Marshal(s)
@@ -157,28 +156,50 @@ func (s Settings) list() (map[string]string, error) {
 		return nil, err
 	}
 	named := map[string]string{}
+	add := func(name string, v any) error {
+		if text, ok := v.(string); ok {
+			named[name] = text
+			return nil
+		}
+		text, err := json.Marshal(v)
+		named[name] = string(text)
+		return err
+	}
+	addFields := func(name string, fields map[string]any) error {
+		for field, v := range fields {
+			if err := add(name+"."+field, v); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	for key, value := range tree {
 		switch value := value.(type) {
 		case map[string]any:
-			for inner, v := range value {
-				if named[key+"."+inner], err = settingText(v); err != nil {
-					return nil, err
-				}
-			}
+			err = addFields(key, value)
 		case []any:
 			for _, element := range value {
-				name, v := nameOf(element)
-				if name == "" {
-					return nil, errors.New("a setting has no name")
+				name, rest := nameOf(element)
+				fields, object := rest.(map[string]any)
+				switch {
+				case name == "":
+					err = fmt.Errorf("an element of setting %s has no name", key)
+				case object && len(fields) > 0:
+					err = addFields(key+"."+name, fields)
+				case object:
+					err = add(key+"."+name, true)
+				default:
+					err = add(key+"."+name, rest)
 				}
-				if named[key+"."+name], err = settingText(v); err != nil {
+				if err != nil {
 					return nil, err
 				}
 			}
 		default:
-			if named[key], err = settingText(value); err != nil {
-				return nil, err
-			}
+			err = add(key, value)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	return named, nil
@@ -209,19 +230,6 @@ func nameOf(element any) (name string, rest any) {
 		}
 	}
 	return "", nil
-}
-
-func settingText(v any) (string, error) {
-	if object, ok := v.(map[string]any); ok && len(object) == 1 {
-		for _, only := range object {
-			v = only
-		}
-	}
-	if text, ok := v.(string); ok {
-		return text, nil
-	}
-	text, err := json.Marshal(v)
-	return string(text), err
 }
 
 // union lists the names of both, in alphabetical order.

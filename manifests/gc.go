@@ -142,8 +142,9 @@ func (c *collector) expire(ctx context.Context) error {
 	if err != nil && !errors.Is(err, ErrNoSnapshot) {
 		return err
 	}
+	full := newest.Number
 	last := max(newest.Number, slices.Max(append(live, 0)))
-	stays[newest.Number], stays[last] = true, true
+	stays[full], stays[last] = true, true
 
 	c.needed, c.removed = map[string]bool{}, map[string]bool{}
 	for _, n := range numbers {
@@ -156,7 +157,7 @@ func (c *collector) expire(ctx context.Context) error {
 		reason := ""
 		switch {
 		case gone:
-		case c.o.Removed && before && n == last:
+		case c.o.Removed && before && (n == last || n == full):
 			return fmt.Errorf("%w: `irgdata refresh` publishes one without the removed pairs, then run this again", ErrHoldsRemoved)
 		case c.o.Removed && before:
 			reason = fmt.Sprintf("published before removal %d", removed.Newest)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -137,3 +139,6 @@ func (r *Removed) Pair(p irgdata.Pair) (removal *Removal, source bool) {
 	removal = r.sources[p.Source]
 	return removal, removal != nil
 }
+
+// Images lists the digests of images that were removed as such.
+func (r *Removed) Images() []irgdata.Digest { return slices.Collect(maps.Keys(r.images)) }

@@ -12,7 +12,7 @@ import (
 
 func exportCommand() *cobra.Command {
 	var f flags
-	var number int
+	var ref string
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write a snapshot in the form that the official trainer reads",
@@ -32,7 +32,7 @@ it is.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			s, err := d.snapshot(ctx, number)
+			s, err := d.snapshot(ctx, ref)
 			if err != nil {
 				return err
 			}
@@ -49,7 +49,7 @@ it is.`,
 	}
 	f.addStore(cmd)
 	f.addExport(cmd)
-	cmd.Flags().IntVar(&number, "snapshot", 0, "number of the snapshot (default: the newest)")
+	addSnapshot(cmd, &ref)
 	return cmd
 }
 

@@ -136,6 +136,10 @@ func (d *dataset) pairs(ctx context.Context, a access, saw func()) (iter.Seq2[ir
 	if o.Contaminated, err = d.contaminated(); err != nil {
 		return nil, err
 	}
+	if d.removed, err = manifests.LoadRemoved(ctx, d.store); err != nil {
+		return nil, err
+	}
+	o.Removed = d.removed
 	catalog, keep := manifests.NewCatalog(d.store), d.keep
 	if a != write {
 		catalog, keep = catalog.ReadOnly(), func(context.Context, []byte) error { return nil }

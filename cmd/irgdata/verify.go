@@ -12,7 +12,7 @@ import (
 
 func verifyCommand() *cobra.Command {
 	var f flags
-	var number int
+	var ref string
 	var full bool
 	cmd := &cobra.Command{
 		Use:   "verify",
@@ -32,7 +32,7 @@ every row and compares every image in it with its digest.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			s, err := d.snapshot(ctx, number)
+			s, err := d.snapshot(ctx, ref)
 			if err != nil {
 				return err
 			}
@@ -56,7 +56,7 @@ every row and compares every image in it with its digest.`,
 		},
 	}
 	f.addStore(cmd)
-	cmd.Flags().IntVar(&number, "snapshot", 0, "number of the snapshot (default: the newest)")
+	addSnapshot(cmd, &ref)
 	cmd.Flags().BoolVar(&full, "full", false, "read every byte and decode every row")
 	return cmd
 }
