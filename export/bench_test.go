@@ -13,6 +13,8 @@ import (
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/export"
+	"github.com/irgdata/irgdata/export/loader"
+	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/images"
 	"github.com/irgdata/irgdata/modes"
 )
@@ -124,8 +126,49 @@ func BenchmarkPlainWrite(b *testing.B) {
 
 // BenchmarkWriteIRG measures the export of a snapshot to the trainer's form,
 // by the bytes of the Parquet files written: each picture in the rows of up to
-// four modes, as base64. BenchmarkPlainWrite is the peer here too.
+// four modes, as base64. BenchmarkPlainWrite is the peer here too. With
+// IRGDATA_BENCH_KEEP=DIR the snapshot and its export stay in DIR, for
+// docs/bench/export.sh.
 func BenchmarkWriteIRG(b *testing.B) {
+	store, keep := newStore(b), os.Getenv("IRGDATA_BENCH_KEEP")
+	if keep != "" {
+		var err error
+		if store, err = blob.NewFile(filepath.Join(keep, "store")); err != nil {
+			b.Fatal(err)
+		}
+	}
+	pictures := images.NewStore(store)
+	all, _ := noisyItems(b, pictures)
+	s, err := publishItems(b.Context(), store, given(all), pictures, benchShards(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var m export.Manifest
+	var dest *blob.File
+	for b.Loop() {
+		dest = newStore(b)
+		if m, _, err = export.WriteIRG(b.Context(), store, s, dest, options(b, 2, 2)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	written := int64(0)
+	for _, mode := range m.Modes {
+		for _, f := range mode.Files {
+			written += f.Size
+		}
+	}
+	b.SetBytes(written)
+	if keep != "" {
+		if err := os.CopyFS(filepath.Join(keep, "export"), os.DirFS(dest.URL("."))); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkCheck measures the reading of an export as the loader would, by the
+// bytes of the conversations: decompressed, parsed, and each image's header
+// read.
+func BenchmarkCheck(b *testing.B) {
 	store := newStore(b)
 	pictures := images.NewStore(store)
 	all, _ := noisyItems(b, pictures)
@@ -133,18 +176,56 @@ func BenchmarkWriteIRG(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	written := int64(0)
-	for b.Loop() {
-		m, _, err := export.WriteIRG(b.Context(), store, s, newStore(b), options(b, 2, 2))
-		if err != nil {
-			b.Fatal(err)
-		}
-		written = 0
-		for _, mode := range m.Modes {
-			for _, f := range mode.Files {
-				written += f.Size
-			}
+	dest := newStore(b)
+	m, _, err := export.WriteIRG(b.Context(), store, s, dest, options(b, 2, 2))
+	if err != nil {
+		b.Fatal(err)
+	}
+	size := int64(0)
+	for _, mode := range m.Modes {
+		for _, f := range mode.Files {
+			size += f.Size
 		}
 	}
-	b.SetBytes(written)
+	b.SetBytes(size)
+	for b.Loop() {
+		r, err := loader.Check(b.Context(), loader.InFolder(dest.URL(".")), loader.Options{Ranks: 2, Workers: 2, Seed: 42, Jobs: 2})
+		if err != nil || !r.Whole() {
+			b.Fatal(err, r)
+		}
+	}
+}
+
+// BenchmarkWrite measures the other formats by the bytes that they write, in
+// full and shuffled; BenchmarkPlainWrite is the peer.
+func BenchmarkWrite(b *testing.B) {
+	store := newStore(b)
+	pictures := images.NewStore(store)
+	all, _ := noisyItems(b, pictures)
+	s, err := publishItems(b.Context(), store, given(all), pictures, benchShards(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, f := range otherFormats() {
+		for _, sel := range []export.Selection{{}, {Shuffle: true}} {
+			b.Run(fmt.Sprintf("%s/shuffle=%t", f, sel.Shuffle), func(b *testing.B) {
+				for b.Loop() {
+					b.StopTimer()
+					dest := newStore(b)
+					b.StartTimer()
+					if _, _, err := export.Write(b.Context(), store, s, dest, formatOptions(b, f, sel)); err != nil {
+						b.Fatal(err)
+					}
+					size := int64(0)
+					for o, err := range dest.List(b.Context(), "") {
+						if err != nil {
+							b.Fatal(err)
+						}
+						size += o.Size
+					}
+					b.SetBytes(size)
+				}
+			})
+		}
+	}
 }

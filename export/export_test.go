@@ -9,20 +9,24 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"io"
 	"io/fs"
 	"iter"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/export"
+	"github.com/irgdata/irgdata/export/loader"
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/blob/faultblob"
+	"github.com/irgdata/irgdata/internal/blob/s3test"
 	"github.com/irgdata/irgdata/internal/images"
 	"github.com/irgdata/irgdata/internal/parquet"
 	"github.com/irgdata/irgdata/manifests"
@@ -410,12 +414,19 @@ func TestEveryFaultLeavesNothingHalf(t *testing.T) {
 		}
 		sameTrees(t, wantTree, tree(t, below.URL(".")))
 
+		// Several files of each mode, of which some are whole when it breaks off.
+		o := options(t, 1, 2)
+		o.FileBytes = 1500
+		whole := newStore(t)
+		if _, _, err := export.WriteIRG(t.Context(), below, want, whole, o); err != nil {
+			t.Fatal(err)
+		}
 		dir := filepath.Join(t.TempDir(), "export")
 		for operation := 0; ; operation++ {
 			var dest *faultblob.Store
 			err := export.ToFolder(t.Context(), dir, func(ctx context.Context, folder blob.Store) error {
 				dest = faultblob.New(folder, faultblob.Nth(operation, fault))
-				_, _, err := export.WriteIRG(ctx, below, want, dest, options(t, 1, 2))
+				_, _, err := export.WriteIRG(ctx, below, want, dest, o)
 				return err
 			})
 			if err == nil {
@@ -424,13 +435,183 @@ func TestEveryFaultLeavesNothingHalf(t *testing.T) {
 			if !errors.Is(err, faultblob.ErrInjected) {
 				t.Fatalf("fault %d at operation %d: %v", fault, operation, err)
 			}
-			if entries, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(entries) > 0 {
-				t.Fatalf("fault %d at operation %d: a failed export left %v (%v)", fault, operation, entries, err)
+			if _, err := os.Stat(dir); err == nil {
+				t.Fatalf("fault %d at operation %d: a failed export is visible", fault, operation)
 			}
 		}
-		if files := tree(t, dir); len(files) != 6+6 {
-			t.Errorf("fault %d: the export has %d files", fault, len(files))
+		sameTrees(t, tree(t, whole.URL(".")), tree(t, dir))
+		if entries, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(entries) != 1 {
+			t.Errorf("fault %d: beside the export lie %v (%v)", fault, entries, err)
 		}
+	}
+}
+
+// TestExportGoesOn: an export that was broken off keeps the files that are
+// whole, and its end is that of an undisturbed one.
+func TestExportGoesOn(t *testing.T) {
+	store := newStore(t)
+	s, err := publish(t.Context(), t, store, 60, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options(t, 8, 4)
+	o.FileBytes = 1500
+	undisturbed := newStore(t)
+	if _, _, err := export.WriteIRG(t.Context(), store, s, undisturbed, o); err != nil {
+		t.Fatal(err)
+	}
+	want := tree(t, undisturbed.URL("."))
+	if len(want) < 30 {
+		t.Fatalf("%d files, want some for the test to break off between", len(want))
+	}
+	t.Run("folder", func(t *testing.T) { goesOn(t, store, s, newStore(t), o, want) })
+	t.Run("bucket", func(t *testing.T) {
+		s3 := s3test.Start(t)
+		s3.Bucket(t, "exports")
+		dest, err := blob.NewS3(t.Context(), blob.S3Options{Bucket: "exports", Prefix: "x", Endpoint: s3.Endpoint, PathStyle: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		goesOn(t, store, s, dest, o, want)
+	})
+}
+
+func goesOn(t *testing.T, store blob.Store, s manifests.Snapshot, dest blob.Store, o export.IRGOptions, want map[string]string) {
+	if _, _, err := export.WriteIRG(t.Context(), store, s, faultblob.New(dest, faultblob.Nth(len(want), faultblob.Before)), o); !errors.Is(err, faultblob.ErrInjected) {
+		t.Fatalf("got %v", err)
+	}
+	text, err := blob.ReadAll(t.Context(), dest, "progress.json", 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var noted export.Manifest
+	if err := json.Unmarshal(text, &noted); err != nil {
+		t.Fatal(err)
+	}
+	before := map[string]bool{}
+	for _, mode := range noted.Modes {
+		for _, f := range mode.Files {
+			before[f.Path] = true
+		}
+	}
+	if len(before) < 6 {
+		t.Fatalf("%d files were noted as whole", len(before))
+	}
+	puts := &putCounter{Store: dest, keys: map[string]int{}}
+	if _, written, err := export.WriteIRG(t.Context(), store, s, puts, o); err != nil || !written {
+		t.Fatal(written, err)
+	}
+	got := map[string]string{}
+	for object, err := range dest.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := blob.ReadAll(t.Context(), dest, object.Key, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[object.Key] = string(content)
+	}
+	sameTrees(t, want, got)
+	for name := range before {
+		if puts.keys[name] > 0 {
+			t.Errorf("%s was written again", name)
+		}
+	}
+}
+
+// TestAnotherExportBeginsAnew: what is left of an export with other options is
+// removed, also of modes that are not wanted now.
+func TestAnotherExportBeginsAnew(t *testing.T) {
+	store := newStore(t)
+	s, err := publish(t.Context(), t, store, 60, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options(t, 8, 4)
+	o.FileBytes = 1500
+	dest, want := newStore(t), newStore(t)
+	if _, _, err := export.WriteIRG(t.Context(), store, s, faultblob.New(dest, faultblob.Nth(30, faultblob.Before)), o); !errors.Is(err, faultblob.ErrInjected) {
+		t.Fatalf("got %v", err)
+	}
+	o.Selection.Stage, o.MaxTokens = 2, 30_000
+	for _, d := range []blob.Store{dest, want} {
+		if _, _, err := export.WriteIRG(t.Context(), store, s, d, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sameTrees(t, tree(t, want.URL(".")), tree(t, dest.URL(".")))
+}
+
+// putCounter counts the puts of each key.
+type putCounter struct {
+	blob.Store
+	mu   sync.Mutex
+	keys map[string]int
+}
+
+func (p *putCounter) Put(ctx context.Context, key string, body io.Reader, o blob.PutOptions) error {
+	p.mu.Lock()
+	p.keys[key]++
+	p.mu.Unlock()
+	return p.Store.Put(ctx, key, body, o)
+}
+
+// TestRowsThatTheTrainerPassesOver are refused and named, and the others are
+// laid out without them.
+func TestRowsThatTheTrainerPassesOver(t *testing.T) {
+	store := newStore(t)
+	pictures := images.NewStore(store)
+	const n = 40
+	var all []irgdata.Item[irgdata.Judged]
+	for item, err := range items(t.Context(), n, pictures) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item.Reject == nil && len(all) == 2 {
+			item.Value.Trajectory.Slots[irgdata.SlotReflection].Text = "<think>a <|vision_start|></think>"
+		}
+		all = append(all, item)
+	}
+	s, err := publishItems(t.Context(), store, func(yield func(irgdata.Item[irgdata.Judged], error) bool) {
+		for _, item := range all {
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}, pictures, shardOptions(t, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options(t, 2, 2)
+	o.MaxTokens = 2500 // 64² become 512² for VAE and 378² for ViT; the improving full mode takes three images
+	dest := newStore(t)
+	m, _, err := export.WriteIRG(t.Context(), store, s, dest, o)
+	var few *export.TooFewRowsError
+	if !errors.As(err, &few) || len(few.Modes) != 1 || few.Modes[0].Mode != lostMode || few.Modes[0].Rejected == 0 {
+		t.Fatalf("got %v, want the improving full mode refused, all of whose rows are too long", err)
+	}
+	o.MaxTokens = 32768
+	if m, _, err = export.WriteIRG(t.Context(), store, s, dest, o); err != nil {
+		t.Fatal(err)
+	}
+	refused := int64(0)
+	for _, mode := range m.Modes {
+		refused += mode.Refused
+	}
+	lines := strings.Split(strings.TrimSpace(tree(t, dest.URL("."))["rejects.jsonl"]), "\n")
+	if refused != 3 || len(lines) != 3 { // the three modes with a reflection
+		t.Fatalf("%d rows were refused, and named %v", refused, lines)
+	}
+	for _, line := range lines {
+		var r export.Refusal
+		if err := json.Unmarshal([]byte(line), &r); err != nil || r.ID != all[2].Value.Trajectory.Pair.ID || r.Rule != loader.RuleControl || !strings.Contains(r.Reason, "<|vision_start|>") {
+			t.Errorf("got %s (%v)", line, err)
+		}
+	}
+	r, err := loader.Check(t.Context(), loader.InFolder(dest.URL(".")), loader.Options{Ranks: 2, Workers: 2, Seed: 42, Limit: o.MaxTokens})
+	if err != nil || !r.Whole() {
+		t.Errorf("the loader would not read all of it: %+v (%v)", r, err)
 	}
 }
 

@@ -7,14 +7,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/lock"
 )
 
 // ToFolder publishes an export as the folder dir, whole or not at all: it is
-// written beside its place and renamed. What a killed export left there is
-// removed first. If dir is there already, write is called on it as it is, to
+// written beside its place and renamed. What a broken export left there is
+// removed first, unless it notes its progress, for write to go on from. If dir is
+// there already, write is called on it as it is, to
 // find that nothing is to be done.
 func ToFolder(ctx context.Context, dir string, write func(ctx context.Context, dest blob.Store) error) error {
 	if _, err := os.Stat(dir); err == nil {
@@ -39,13 +41,22 @@ func ToFolder(ctx context.Context, dir string, write func(ctx context.Context, d
 		return fmt.Errorf("export to %s: %w", dir, err)
 	}
 	defer unlock()
-	if err := os.RemoveAll(partial); err != nil {
+	clear := func() error { // after the renaming there is none
+		if _, err := os.Stat(filepath.Join(partial, progressName)); err == nil {
+			return nil
+		}
+		return os.RemoveAll(partial)
+	}
+	if err := clear(); err != nil {
 		return fmt.Errorf("export to %s: %w", dir, err)
 	}
-	defer os.RemoveAll(partial) // after the renaming there is none
+	defer clear()
 	dest, err := blob.NewFile(partial)
 	if err != nil {
 		return err
+	}
+	if _, err := dest.Sweep(ctx, 24*time.Hour); err != nil { // of puts that were killed
+		return fmt.Errorf("export to %s: %w", dir, err)
 	}
 	if err := write(ctx, dest); err != nil {
 		return err

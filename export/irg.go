@@ -1,23 +1,20 @@
 package export
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/flow"
+	"github.com/irgdata/irgdata/internal/tokenizer"
 	"github.com/irgdata/irgdata/manifests"
 	"github.com/irgdata/irgdata/modes"
 )
-
-// manifestName is the last object of an export; what lacks it is not whole.
-const manifestName = "export.json"
-
-const exportFormat = 1
 
 // IRGOptions shape an export in the trainer's form.
 type IRGOptions struct {
@@ -26,6 +23,19 @@ type IRGOptions struct {
 	Ranks, Workers int
 	// Prompts are those of the snapshot.
 	Prompts modes.Prompts
+	// Selection says which examples are laid out. Splits are not kept apart: all
+	// are, unless one is selected.
+	Selection Selection
+	// Images says which images are encoded anew.
+	Images ImageOptions
+	// MaxTokens is the trainer's max_num_tokens_per_sample: longer rows are
+	// refused. 0 means no limit.
+	MaxTokens int
+	// Tokenizer is that of the checkpoint that is trained. Without one the
+	// tokens of texts are not counted.
+	Tokenizer *tokenizer.Tokenizer
+	// FileBytes is about the size of a file; 0 means 512 MiB.
+	FileBytes int64
 	// Root is where the export will be read from: a path or an URL. It goes
 	// into the training configuration.
 	Root string
@@ -42,39 +52,17 @@ func (o IRGOptions) Validate() error {
 		return fmt.Errorf("ranks is %d and workers is %d: want at least 1", o.Ranks, o.Workers)
 	case o.Ranks > 1<<16 || o.Workers > 1<<10:
 		return fmt.Errorf("ranks is %d and workers is %d: want at most 65536 and 1024", o.Ranks, o.Workers)
+	case o.MaxTokens < 0:
+		return fmt.Errorf("max_tokens is %d: want at least 1, or 0 for no limit", o.MaxTokens)
 	case o.Root == "":
 		return errors.New("no destination is set")
 	case o.Work == "":
 		return errors.New("no work folder is set")
 	}
-	return nil
-}
-
-// Manifest describes an export and lists its files.
-type Manifest struct {
-	Format    int                      `json:"format"`
-	Snapshot  int                      `json:"snapshot"`
-	Digest    irgdata.Digest           `json:"snapshot_digest"`
-	Ranks     int                      `json:"ranks"`
-	Workers   int                      `json:"workers"`
-	Templates []manifests.TemplateName `json:"templates"`
-	Modes     []ModeFiles              `json:"modes"`
-}
-
-// ModeFiles are the files of one mode.
-type ModeFiles struct {
-	Mode  string `json:"mode"`
-	Rows  int64  `json:"rows"`
-	Files []File `json:"files"`
-}
-
-// File is a Parquet file of an export.
-type File struct {
-	Path      string         `json:"path"` // under the export's root
-	Digest    irgdata.Digest `json:"digest"`
-	Size      int64          `json:"size"`
-	Rows      int64          `json:"rows"`
-	RowGroups int            `json:"row_groups"`
+	if err := o.Images.Validate(); err != nil {
+		return fmt.Errorf("images: %w", err)
+	}
+	return o.Selection.Validate()
 }
 
 // Name is the folder of a snapshot's export, under which no other export's
@@ -83,25 +71,30 @@ func Name(snapshot, ranks, workers int) string {
 	return fmt.Sprintf("snapshot-%06d-%dx%d", snapshot, ranks, workers)
 }
 
-// Check reports why the snapshot cannot be exported, in one sentence: too few
-// rows for the layout, or templates that are not those of the snapshot.
-func (o IRGOptions) Check(s manifests.Snapshot) error {
-	if err := o.Validate(); err != nil {
+// check reports why what is selected cannot be exported, in one sentence: too
+// few rows for the layout, before any is refused, or templates that are not
+// those of the snapshot.
+func (o IRGOptions) check(p *plan) error {
+	counts := slices.Clone(p.counts)
+	for i := range counts {
+		counts[i].Rejected = 0 // by filters, which is not what the export refuses
+	}
+	if err := o.fits(counts); err != nil {
 		return err
 	}
+	return checkTemplates(p.snapshot, o.Prompts)
+}
+
+// fits refuses modes with fewer rows than readers.
+func (o IRGOptions) fits(counts []manifests.ModeCount) error {
 	few := &TooFewRowsError{Ranks: o.Ranks, Workers: o.Workers}
-	for _, m := range s.Counts.Modes {
+	for _, m := range counts {
 		if m.Rows < int64(o.Ranks*o.Workers) {
 			few.Modes = append(few.Modes, m)
 		}
 	}
 	if len(few.Modes) > 0 {
 		return few
-	}
-	for _, t := range s.Settings.Templates {
-		if o.Prompts.Get(t.Name).Digest() != t.Digest {
-			return fmt.Errorf("template %s is not the one (%s %s) with which snapshot %d was built: run `irgdata build`, or set the template back", t.Name, t.Version, t.Digest.Short(), s.Number)
-		}
 	}
 	return nil
 }
@@ -110,143 +103,112 @@ func (o IRGOptions) Check(s manifests.Snapshot) error {
 // each mode with Parquet files of one column, `conversation`
 // (docs/format.md), the training configuration, and at last export.json. Equal
 // snapshots and options give equal bytes. If dest holds exactly this export it
-// is left as it is, and written is false.
+// is left as it is, and written is false; if it holds a part of it, the files
+// that are whole stay. Rows that the trainer would pass over are refused and
+// named in rejects.jsonl.
 func WriteIRG(ctx context.Context, store blob.Store, s manifests.Snapshot, dest blob.Store, o IRGOptions) (m Manifest, written bool, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("export snapshot %d: %w", s.Number, err)
 		}
 	}()
-	if err := o.Check(s); err != nil {
+	if err := o.Validate(); err != nil {
 		return m, false, err
 	}
-	if m, err = newManifest(s, o); err != nil {
-		return m, false, err
-	}
-	if there, err := ReadManifest(ctx, dest); err == nil {
-		if !sameExport(there, m) {
-			return there, false, fmt.Errorf("%s is another export: remove it or choose another destination", dest.URL(manifestName))
-		}
-		if err := complete(ctx, dest, there); err != nil {
-			return there, false, err
-		}
-		return there, false, nil
-	} else if !errors.Is(err, blob.ErrNotExist) {
-		return m, false, err
-	}
-	wanted, err := modes.Select(s.Settings.Modes)
+	p, err := newPlan(ctx, store, s, o.Selection, false, o.Work)
 	if err != nil {
 		return m, false, err
 	}
-	if err := clearModes(ctx, dest, wanted); err != nil {
+	if err := o.check(p); err != nil {
 		return m, false, err
 	}
-	if m.Modes, err = writeModes(ctx, store, s, dest, wanted, o); err != nil {
+	if m, err = newManifest(IRG, p); err != nil {
 		return m, false, err
 	}
-	if err := writeTraining(ctx, dest, m, wanted, o.Root); err != nil {
+	m.Ranks, m.Workers, m.Images, m.MaxTokens, m.TextTokens = o.Ranks, o.Workers, o.Images, o.MaxTokens, o.Tokenizer != nil
+	if there, err := exportThere(ctx, dest, m); err != nil {
 		return m, false, err
+	} else if there != nil {
+		return *there, false, dest.Delete(ctx, progressName) // a kill may have come before
 	}
-	text, err := json.MarshalIndent(m, "", "  ")
+	done, err := o.begin(ctx, p, dest, m)
 	if err != nil {
 		return m, false, err
 	}
-	return m, true, blob.PutBytes(ctx, dest, manifestName, append(text, '\n'), blob.PutOptions{})
-}
-
-// clearModes removes what an export that was broken off left in the folders of
-// the modes: the loader would read it.
-func clearModes(ctx context.Context, dest blob.Store, wanted []modes.Mode) error {
-	for _, mode := range wanted {
-		for o, err := range dest.List(ctx, mode.Name+"/") {
-			if err == nil {
-				err = dest.Delete(ctx, o.Key)
-			}
-			if err != nil {
-				return fmt.Errorf("remove what a broken export left: %w", err)
-			}
-		}
+	if m.Modes, err = writeModes(ctx, p.trajectories(ctx), dest, done, o); err != nil {
+		return m, false, err
 	}
-	return nil
-}
-
-func newManifest(s manifests.Snapshot, o IRGOptions) (Manifest, error) {
-	digest, err := s.Digest()
-	return Manifest{Format: exportFormat, Snapshot: s.Number, Digest: digest, Ranks: o.Ranks, Workers: o.Workers, Templates: s.Settings.Templates}, err
-}
-
-// sameExport reports whether an export that is there would be written again.
-func sameExport(there, m Manifest) bool {
-	there.Modes, m.Modes = nil, nil
-	a, errA := json.Marshal(there)
-	b, errB := json.Marshal(m)
-	return errA == nil && errB == nil && bytes.Equal(a, b)
-}
-
-// complete checks that the files of an export are there.
-func complete(ctx context.Context, dest blob.Store, m Manifest) error {
-	for _, mode := range m.Modes {
-		for _, f := range mode.Files {
-			object, err := dest.Stat(ctx, f.Path)
-			if err != nil {
-				return fmt.Errorf("the export is damaged: %w: remove it and export again", err)
-			}
-			if object.Size != f.Size {
-				return fmt.Errorf("the export is damaged: %s has %d bytes, want %d: remove it and export again", dest.URL(f.Path), object.Size, f.Size)
-			}
-		}
+	if err := writeTraining(ctx, dest, m, p.modes, o.Root); err != nil {
+		return m, false, err
 	}
-	return nil
+	if err := putManifest(ctx, dest, m); err != nil {
+		return m, false, err
+	}
+	return m, true, dest.Delete(ctx, progressName)
 }
 
-// ReadManifest reads the manifest of an export; blob.ErrNotExist if there is
-// no whole one.
-func ReadManifest(ctx context.Context, dest blob.Store) (Manifest, error) {
-	var m Manifest
-	text, err := blob.ReadAll(ctx, dest, manifestName, 256<<20)
+// begin goes on with what is there of the export, or surveys the rows anew.
+func (o IRGOptions) begin(ctx context.Context, p *plan, dest blob.Store, m Manifest) (progress, error) {
+	there, err := readProgress(ctx, dest, m, p.modes)
 	if err != nil {
-		return m, err
+		return progress{}, err
 	}
-	if err := json.Unmarshal(text, &m); err != nil {
-		return m, fmt.Errorf("read %s: it is no export manifest: %w", dest.URL(manifestName), err)
+	if err := there.clear(ctx, dest); err != nil {
+		return progress{}, err
 	}
-	if m.Format != exportFormat {
-		return m, fmt.Errorf("read %s: it has format %d and this irgdata reads format %d", dest.URL(manifestName), m.Format, exportFormat)
+	if there != nil {
+		return *there, nil
 	}
-	return m, nil
+	fresh := progress{Manifest: m}
+	for _, mode := range p.modes {
+		fresh.Modes = append(fresh.Modes, ModeFiles{Mode: mode.Name})
+	}
+	if fresh.survey, err = newSurvey(ctx, p.inOrder(ctx), p.modes, o.screen(), dest, o.Renderers); err != nil {
+		return fresh, err
+	}
+	if err := o.fits(fresh.Counts); err != nil {
+		return fresh, errors.Join(err, dest.Delete(ctx, rejectsName))
+	}
+	return fresh, fresh.put(ctx, dest)
 }
 
-// writeModes reads the snapshot once and deals each row to the modes that keep
-// it.
-func writeModes(ctx context.Context, store blob.Store, s manifests.Snapshot, dest blob.Store, wanted []modes.Mode, o IRGOptions) ([]ModeFiles, error) {
-	writers := make([]*modeWriter, len(wanted))
-	for i, mode := range wanted {
-		for _, count := range s.Counts.Modes {
-			if count.Mode == mode.Name {
-				writers[i] = newModeWriter(dest, mode.Name, newLayout(count.Rows, count.Bytes, count.MaxBytes, o.Ranks*o.Workers))
-				defer writers[i].discard()
-			}
-		}
-		if writers[i] == nil {
-			return nil, fmt.Errorf("the manifest does not count mode %s", mode.Name)
-		}
+func (o IRGOptions) screen() screen {
+	return screen{prompts: o.Prompts, images: o.Images, limit: o.MaxTokens, tokenizer: o.Tokenizer}
+}
+
+// writeModes reads the rows once and deals each to the modes that it is taken
+// under, after those that are there already.
+func writeModes(ctx context.Context, rows iter.Seq2[selected, error], dest blob.Store, p progress, o IRGOptions) ([]ModeFiles, error) {
+	writers := make([]*modeWriter, len(p.modes))
+	turns := make(chan struct{}, max(o.Renderers, 1))
+	for i, mode := range p.modes {
+		count := p.Counts[i]
+		writers[i] = newModeWriter(dest, mode.Name, newLayout(count.Rows, count.Bytes, count.MaxBytes, o.Ranks*o.Workers, cmp.Or(o.FileBytes, fileBytes)), p.Modes[i].Files, turns)
+		defer writers[i].discard()
 	}
-	for _, shard := range s.Shards {
-		// The rows of a shard are rendered side by side and written in order.
-		rendered := flow.Map(ctx, readShard(ctx, store, shard, o.Work), flow.Options{Workers: o.Renderers}, func(_ context.Context, r record) ([]string, error) {
-			return render(r, wanted, o.Prompts)
-		})
-		for rows, err := range rendered {
-			if err != nil {
+	// Rows are rendered side by side and written in order.
+	rendered := flow.Map(ctx, p.remaining(rows, p.there()), flow.Options{Workers: o.Renderers}, func(_ context.Context, r selected) ([]string, error) {
+		return render(r, p.modes, o)
+	})
+	for rows, err := range rendered {
+		if err != nil {
+			return nil, err
+		}
+		news := false
+		for i, row := range rows {
+			if row == "" {
+				continue // it is not taken under the mode
+			}
+			if err := writers[i].write(ctx, row); err != nil {
 				return nil, err
 			}
-			for i, row := range rows {
-				if row == "" {
-					continue // the mode does not keep it
-				}
-				if err := writers[i].write(ctx, row); err != nil {
-					return nil, err
-				}
+			if n := writers[i].whole; len(n) > len(p.Modes[i].Files) {
+				p.Modes[i].Files, news = n, true
+			}
+		}
+		if news {
+			if err := p.put(ctx, dest); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -256,33 +218,36 @@ func writeModes(ctx context.Context, store blob.Store, s manifests.Snapshot, des
 		if err != nil {
 			return nil, err
 		}
-		entry := ModeFiles{Mode: wanted[i].Name, Files: files}
-		for _, f := range files {
-			entry.Rows += f.Rows
-		}
-		done = append(done, entry)
+		done = append(done, ModeFiles{Mode: p.modes[i].Name, Rows: p.Counts[i].Rows, Refused: p.Counts[i].Rejected, Files: files})
 	}
 	return done, nil
 }
 
-// render gives the row of each mode that keeps the record, "" for the others.
-func render(r record, wanted []modes.Mode, prompts modes.Prompts) ([]string, error) {
+// render gives the row of each mode that the record is taken under, "" for the
+// others.
+func render(r selected, wanted []modes.Mode, o IRGOptions) ([]string, error) {
 	rows := make([]string, len(wanted))
+	encoded := map[irgdata.Digest][]byte{} // an image is in up to four rows
 	for i, mode := range wanted {
-		if !r.keeps[mode.Name] {
+		if !r.under[i] {
 			continue
 		}
-		row, err := mode.Conversation(r.trajectory, prompts, func(ref irgdata.ImageRef) ([]byte, error) {
-			encoded, ok := r.images[ref.Digest]
+		row, err := mode.Conversation(r.trajectory, o.Prompts, func(ref irgdata.ImageRef) ([]byte, error) {
+			if there, ok := encoded[ref.Digest]; ok {
+				return there, nil
+			}
+			original, ok := r.images[ref.Digest]
 			if !ok {
 				return nil, fmt.Errorf("the shard lacks image %s", ref.Digest)
 			}
-			return encoded, nil
+			out, err := o.Images.encode(original)
+			encoded[ref.Digest] = out
+			return out, err
 		})
 		if err != nil {
 			return nil, err
 		}
-		rows[i] = string(row)
+		rows[i] = row
 	}
 	return rows, nil
 }

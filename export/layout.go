@@ -14,15 +14,17 @@ import (
 // and small.
 const (
 	groupRows  = 32        // the most rows of a row group
-	groupBytes = 32 << 20  // about the mean size of a row group
+	groupBytes = 16 << 20  // about the mean size of a row group
 	groupMost  = 256 << 20 // the most bytes of a row group, whichever rows meet in it
-	fileBytes  = 512 << 20 // about the size of a file
+	fileBytes  = 512 << 20 // about the size of a file, unless it is set
 )
 
 // TooFewRowsError says that a mode cannot be laid out.
 type TooFewRowsError struct {
 	Ranks, Workers int
-	Modes          []manifests.ModeCount
+	// Modes are those with too few rows; Rejected counts the rows that the
+	// export refuses, because the trainer would pass them over.
+	Modes []manifests.ModeCount
 }
 
 func (e *TooFewRowsError) Error() string {
@@ -31,6 +33,9 @@ func (e *TooFewRowsError) Error() string {
 	others := ""
 	if n := len(e.Modes) - 1; n > 0 {
 		others = fmt.Sprintf(" (%d other modes have too few as well)", n)
+	}
+	if least.Rejected > 0 {
+		others += fmt.Sprintf(" and %d more that the trainer would pass over, of which `irgdata export check` tells the rules", least.Rejected)
 	}
 	return fmt.Sprintf("%d ranks × %d workers are %d readers and need as many rows of each mode, or the trainer reads nothing of it, and %s has %d%s: "+
 		"build from more pairs, export for fewer readers (`irgdata export --ranks %d --workers 1`), or leave the mode out",
@@ -43,7 +48,7 @@ type layout [][]int
 // newLayout lays out rows whose content is about size bytes in all, and largest
 // bytes of the largest one; rows is at least readers, the number of ranks times
 // workers.
-func newLayout(rows, size, largest int64, readers int) layout {
+func newLayout(rows, size, largest int64, readers int, fileBytes int64) layout {
 	size, largest = size*4/3, largest*4/3 // base64
 	perGroup := min(groupRows, max(1, int64(groupBytes)*rows/max(size, 1)), max(1, groupMost/max(largest, 1)))
 	groups := int64(readers) * max(1, ceil(rows, int64(readers)*perGroup))

@@ -14,7 +14,7 @@ func TestLayout(t *testing.T) {
 				if rows < int64(readers) {
 					continue // refused before
 				}
-				l := newLayout(rows, rows*rowBytes, rowBytes, readers)
+				l := newLayout(rows, rows*rowBytes, rowBytes, readers, fileBytes)
 				groups, sum, least, most := 0, int64(0), 1<<30, 0
 				for _, file := range l {
 					if len(file) == 0 {
@@ -37,7 +37,7 @@ func TestLayout(t *testing.T) {
 
 // TestLayoutSplitsFiles: large modes are cut into files of about fileBytes.
 func TestLayoutSplitsFiles(t *testing.T) {
-	if got := len(newLayout(10_000, 10<<30, 1<<20, 64)); got < 20 || got > 40 {
+	if got := len(newLayout(10_000, 10<<30, 1<<20, 64, fileBytes)); got < 20 || got > 40 {
 		t.Errorf("10 GiB in %d files, want about 26", got)
 	}
 }
@@ -46,7 +46,7 @@ func TestLayoutSplitsFiles(t *testing.T) {
 // one row group, which the loader reads whole.
 func TestLayoutMindsTheLargestRow(t *testing.T) {
 	const rows, largest = 20_000, 30e6
-	for _, file := range newLayout(rows, rows*100e3, largest, 64) {
+	for _, file := range newLayout(rows, rows*100e3, largest, 64, fileBytes) {
 		for _, n := range file {
 			if int64(n)*largest*4/3 > groupMost {
 				t.Fatalf("a row group of %d rows", n)

@@ -1,153 +1,168 @@
 package export
 
 import (
-	"bufio"
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io"
 
 	"github.com/sourcegraph/conc"
 
-	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/parquet"
 )
 
 // conversationColumn is the one column that the official loader reads.
-var conversationColumn = []parquet.Column{{Name: "conversation", Kind: parquet.String}}
+var conversationColumn = []parquet.Column{{Name: "conversation", Kind: parquet.String, Base64: true}}
 
 // maxGroupBytes bounds a row group, whose column must stay below 2 GiB.
 const maxGroupBytes = 1 << 30
 
-// modeWriter writes the rows of one mode as its layout says. One row group is
-// in memory, twice: as texts and as pages.
+// modeWriter writes the rows of one mode as its layout says. While a row group
+// fills, the one before is compressed and written; so in memory are the texts of
+// two row groups and the pages of one. It is used by one goroutine, and its
+// flushing is joined by close or discard.
 type modeWriter struct {
 	dest   blob.Store
 	mode   string
 	layout layout
-	file   int // of the layout, the one under way
-	group  int
+	turns  chan struct{} // holds a sign for each row group that is being written, of all modes
+
+	file, group int      // of the layout, where the next row goes
+	rows        []string // of the row group that fills
+	bytes       int64    // of them
+	whole       []File   // those that are known to be
+
+	flushing conc.WaitGroup // of one row group
+	// Between flushing.Go and flushing.Wait these are the flushing goroutine's.
 	open   *modeFile
 	done   []File
+	failed error
 }
 
-// modeFile streams a Parquet file into a store: rows → sink → pipe → Put.
+// modeFile is a Parquet file under way.
 type modeFile struct {
-	path   string
-	rows   *parquet.Writer
-	buffer *bufio.Writer
-	sink   *digestSink
-	pipe   *io.PipeWriter
-	put    conc.WaitGroup // owns the goroutine of Put
-	putErr error          // read after put.Wait
+	*object
+	rows *parquet.Writer
 }
 
-func newModeWriter(dest blob.Store, mode string, l layout) *modeWriter {
-	return &modeWriter{dest: dest, mode: mode, layout: l}
+// newModeWriter continues after the files that are there already. The writers
+// that share turns write at most its capacity of row groups at one time.
+func newModeWriter(dest blob.Store, mode string, l layout, there []File, turns chan struct{}) *modeWriter {
+	return &modeWriter{dest: dest, mode: mode, layout: l, turns: turns, file: len(there), done: there}
 }
 
 func (w *modeWriter) write(ctx context.Context, row string) error {
 	if w.file >= len(w.layout) {
-		return fmt.Errorf("mode %s has more rows than its manifest counts", w.mode)
+		return fmt.Errorf("mode %s has more rows than were counted", w.mode)
 	}
-	if w.open == nil {
-		opened, err := w.start(ctx)
-		if err != nil {
-			return fmt.Errorf("mode %s: %w", w.mode, err)
-		}
-		w.open = opened
+	w.rows, w.bytes = append(w.rows, row), w.bytes+int64(len(row))
+	size := w.layout[w.file][w.group]
+	if w.bytes > maxGroupBytes {
+		return fmt.Errorf("mode %s: the %d rows of a row group have more than %d bytes together: lower the size of the images", w.mode, size, maxGroupBytes)
 	}
-	f := w.open
-	if err := f.rows.Write(parquet.Row{row}); err != nil {
-		return w.fail(err)
-	}
-	if f.rows.RowGroups() > w.group {
-		return fmt.Errorf("mode %s: the %d rows of a row group have more than %d bytes together: lower the size of the images", w.mode, w.layout[w.file][w.group], maxGroupBytes)
-	}
-	if f.rows.Pending() < w.layout[w.file][w.group] {
+	if len(w.rows) < size {
 		return nil
 	}
-	if err := f.rows.EndRowGroup(); err != nil {
-		return w.fail(err)
+	return w.flush(ctx)
+}
+
+// flush begins to write the row group that is full.
+func (w *modeWriter) flush(ctx context.Context) error {
+	if err := w.wait(); err != nil {
+		return err
 	}
-	w.group++
-	if w.group == len(w.layout[w.file]) {
-		return w.end()
+	select {
+	case w.turns <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
+	rows, file, last := w.rows, w.file, w.group == len(w.layout[w.file])-1
+	w.rows, w.bytes, w.group = nil, 0, w.group+1
+	if last {
+		w.file, w.group = w.file+1, 0
+	}
+	w.flushing.Go(func() {
+		defer func() { <-w.turns }()
+		w.failed = w.writeGroup(ctx, file, rows, last)
+	})
 	return nil
 }
 
-// fail breaks off the put. If the put was the cause, err holds its error.
-func (w *modeWriter) fail(err error) error {
-	w.open.pipe.CloseWithError(err)
-	w.open.put.Wait()
-	return fmt.Errorf("mode %s: write %s: %w", w.mode, w.dest.URL(w.open.path), err)
+// wait joins the flushing. What it returns, every later call returns too.
+func (w *modeWriter) wait() error {
+	w.flushing.Wait()
+	if w.failed != nil {
+		return fmt.Errorf("mode %s: %w", w.mode, w.failed)
+	}
+	w.whole = w.done
+	return nil
 }
 
-func (w *modeWriter) start(ctx context.Context) (*modeFile, error) {
-	read, write := io.Pipe()
-	f := &modeFile{
-		path: fmt.Sprintf("%s/part-%05d-of-%05d.parquet", w.mode, w.file, len(w.layout)),
-		sink: &digestSink{w: write, sum: sha256.New()},
-		pipe: write,
+// writeGroup writes a row group, which may be the first or the last of its
+// file.
+func (w *modeWriter) writeGroup(ctx context.Context, file int, rows []string, last bool) error {
+	if w.open == nil {
+		var err error
+		if w.open, err = w.start(ctx, file); err != nil {
+			return err
+		}
 	}
-	f.buffer = bufio.NewWriterSize(f.sink, 256<<10)
-	f.put.Go(func() {
-		f.putErr = w.dest.Put(ctx, f.path, read, blob.PutOptions{})
-		read.CloseWithError(errors.Join(f.putErr, io.ErrClosedPipe)) // wakes the writer
-	})
+	f := w.open
+	for _, row := range rows {
+		if err := f.rows.Write(parquet.Row{row}); err != nil {
+			return err
+		}
+	}
+	if err := f.rows.EndRowGroup(); err != nil || !last {
+		return err
+	}
+	if err := f.rows.Close(); err != nil {
+		return err
+	}
+	w.open = nil
+	done, err := f.object.close()
+	if err != nil {
+		return err
+	}
+	done.Rows, done.RowGroups = f.rows.Rows(), f.rows.RowGroups()
+	w.done = append(w.done, done)
+	return nil
+}
+
+func (w *modeWriter) start(ctx context.Context, file int) (*modeFile, error) {
+	f := &modeFile{object: newObject(ctx, w.dest, partName(w.mode, file, len(w.layout)))}
 	most := 0
-	for _, n := range w.layout[w.file] {
+	for _, n := range w.layout[file] {
 		most = max(most, n)
 	}
-	rows, err := parquet.NewWriter(f.buffer, conversationColumn, parquet.WriterOptions{Rows: most + 1, Bytes: maxGroupBytes})
+	rows, err := parquet.NewWriter(f, conversationColumn, parquet.WriterOptions{Rows: most + 1, Bytes: 2 * maxGroupBytes})
 	if err != nil {
-		f.pipe.CloseWithError(err)
-		f.put.Wait()
+		f.object.discard()
 		return nil, err
 	}
 	f.rows = rows
 	return f, nil
 }
 
-// end closes the file under way.
-func (w *modeWriter) end() error {
-	f := w.open
-	if err := f.rows.Close(); err != nil {
-		return w.fail(err)
-	}
-	if err := f.buffer.Flush(); err != nil {
-		return w.fail(err)
-	}
-	f.pipe.Close()
-	f.put.Wait()
-	if f.putErr != nil {
-		return fmt.Errorf("mode %s: %w", w.mode, f.putErr)
-	}
-	w.done = append(w.done, File{Path: f.path, Digest: irgdata.Digest(f.sink.sum.Sum(nil)), Size: f.sink.size, Rows: f.rows.Rows(), RowGroups: f.rows.RowGroups()})
-	w.open = nil
-	w.file, w.group = w.file+1, 0
-	return nil
+func partName(mode string, file, files int) string {
+	return fmt.Sprintf("%s/part-%05d-of-%05d.parquet", mode, file, files)
 }
 
 // close reports the files, which are whole if each row came.
 func (w *modeWriter) close() ([]File, error) {
+	if err := w.wait(); err != nil {
+		return nil, err
+	}
 	if w.file != len(w.layout) {
-		return nil, fmt.Errorf("mode %s has fewer rows than its manifest counts", w.mode)
+		return nil, fmt.Errorf("mode %s has fewer rows than were counted", w.mode)
 	}
 	return w.done, nil
 }
 
-// errDiscarded breaks off the put of a file that will not be whole.
-var errDiscarded = errors.New("the export was broken off")
-
 // discard breaks off the file under way, so that it never becomes visible.
 func (w *modeWriter) discard() {
+	w.flushing.Wait()
 	if w.open != nil {
-		w.open.pipe.CloseWithError(errDiscarded)
-		w.open.put.Wait()
+		w.open.object.discard()
 		w.open = nil
 	}
 }

@@ -144,12 +144,13 @@ func rowDigest(row parquet.Row) irgdata.Digest {
 
 // imageName is the path of an image in a shard: its digest and an extension
 // that programs know.
-func imageName(ref irgdata.ImageRef) string {
-	extension := ref.Format
-	if extension == irgdata.FormatJPEG {
-		extension = "jpg"
+func imageName(ref irgdata.ImageRef) string { return ref.Digest.String() + "." + extension(ref) }
+
+func extension(ref irgdata.ImageRef) string {
+	if ref.Format == irgdata.FormatJPEG {
+		return "jpg"
 	}
-	return ref.Digest.String() + "." + extension
+	return ref.Format
 }
 
 // record is a row that was read back.
@@ -157,6 +158,7 @@ type record struct {
 	trajectory irgdata.Trajectory
 	keeps      map[string]bool // by mode
 	images     map[irgdata.Digest][]byte
+	row        parquet.Row // of the recordColumns
 }
 
 // recordColumns are the columns that readRecord takes.
@@ -176,7 +178,7 @@ func readRecord(row parquet.Row) (record, error) {
 	}
 	text := func(name string) string { s, _ := cells[name].(string); return s }
 
-	r := record{keeps: map[string]bool{}, images: map[irgdata.Digest][]byte{}}
+	r := record{keeps: map[string]bool{}, images: map[irgdata.Digest][]byte{}, row: row}
 	id, err := irgdata.ParseDigest(text("id"))
 	if err != nil {
 		return r, fmt.Errorf("column id: %w", err)

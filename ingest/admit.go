@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"strings"
 	"syscall"
 
@@ -228,6 +229,9 @@ func (a *Admission) reencode(encoded []byte, info images.Info) ([]byte, []string
 	return images.Reencode(pixels, info, as)
 }
 
+// ruleDownload is the rule of images that could not be had.
+const ruleDownload = "download"
+
 // load gives the image's bytes, wherever they are.
 func (a *Admission) load(ctx context.Context, r Raw) ([]byte, error) {
 	switch {
@@ -241,7 +245,7 @@ func (a *Admission) load(ctx context.Context, r Raw) ([]byte, error) {
 	got, err := a.fetch.Get(ctx, r.Download)
 	var failure *fetch.Error
 	if errors.As(err, &failure) {
-		return nil, &refusal{"download", fmt.Sprintf("%s: %s", failure.URL, failure.Reason), failure.Kind != fetch.Permanent}
+		return nil, &refusal{ruleDownload, fmt.Sprintf("%s: %s", failure.URL, failure.Reason), failure.Kind != fetch.Permanent}
 	}
 	return got.Bytes, err
 }
@@ -257,6 +261,7 @@ func load(ctx context.Context, f File, limit int64, rule string) ([]byte, error)
 	}
 	b, err := readFile(f.FS, f.Name, limit)
 	var local syscall.Errno
+	var remote net.Error
 	switch {
 	case err == nil:
 		return b, nil
@@ -266,7 +271,7 @@ func load(ctx context.Context, f File, limit int64, rule string) ([]byte, error)
 		return nil, refuse(rule, "there is no file %s", f.Name)
 	case errors.Is(err, errTooLarge), errors.Is(err, fs.ErrInvalid):
 		return nil, refuse(rule, "%v", err)
-	case errors.As(err, &local):
+	case errors.As(err, &local) && !errors.As(err, &remote):
 		return nil, &refusal{rule, err.Error(), true}
 	}
 	return nil, err

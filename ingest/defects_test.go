@@ -2,8 +2,10 @@ package ingest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
+	"io/fs"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -317,6 +320,22 @@ func TestDownloads(t *testing.T) {
 	if third := read(); third != second || fmt.Sprint(asked["/fine.jpg"], asked["/busy.jpg"]) != before {
 		t.Errorf("got\n%s\nafter %v", third, asked)
 	}
+	// Other limits may let in what was refused for good, and a person may know
+	// that a server has changed its mind.
+	for _, o := range []func(*ingest.Options){
+		func(o *ingest.Options) { o.Limits = "bytes=1" },
+		func(o *ingest.Options) { o.Retry = true },
+	} {
+		o(&r.o)
+		gone, fine := asked["/gone.jpg"], asked["/fine.jpg"]
+		if again := read(); again != second || asked["/gone.jpg"] != gone+1 || asked["/fine.jpg"] != fine {
+			t.Errorf("got\n%s\nafter %v", again, asked)
+		}
+	}
+	r.o.Retry = false
+	if gone := asked["/gone.jpg"]; read() != second || asked["/gone.jpg"] != gone {
+		t.Errorf("asked %v under limits that are no longer new", asked)
+	}
 }
 
 // TestUnreadableFiles: a pipe, a folder with an image's name, a file that may
@@ -362,7 +381,7 @@ type unreadable struct{ fstest.MapFS }
 
 func (u unreadable) Open(name string) (f fsFile, err error) {
 	if strings.HasSuffix(name, ".jpg") {
-		return nil, io.ErrClosedPipe
+		return nil, &fs.PathError{Op: "open", Path: name, Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}
 	}
 	return u.MapFS.Open(name)
 }
@@ -372,7 +391,7 @@ func (u unreadable) Open(name string) (f fsFile, err error) {
 func TestPlaceOutOfReach(t *testing.T) {
 	fsys := unreadable{fstest.MapFS{"a.jpg": file("x"), "a.txt": file("a dog")}}
 	_, err := newReader(t, defaults()).open(t.Context(), ingest.Feed{Source: ingest.NewFolder("photos", fsys, ".", ingest.Columns{})})
-	if err == nil || !strings.Contains(err.Error(), io.ErrClosedPipe.Error()) {
+	if err == nil || !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -27,6 +27,9 @@ type Entry struct {
 	// Retry says that the reason may be another one the next time: a server
 	// that did not answer. The item is tried again by the next run.
 	Retry bool `json:"retry,omitempty"`
+	// Limits are those under which a download was refused for good: under
+	// others it is tried again. See [Options.Limits].
+	Limits string `json:"limits,omitempty"`
 }
 
 // pair makes the pair of an entry of the named source.

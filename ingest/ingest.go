@@ -119,6 +119,11 @@ type Options struct {
 	Workers, Loaders int
 	// Work is a folder for the entries between the two passes.
 	Work string
+	// Limits name what decides which downloads are refused for good, as
+	// [fetch.Options.Limits] does; those refused under other limits are tried
+	// again. With Retry, so is every download that failed.
+	Limits string
+	Retry  bool
 	// Duplicates say which pairs are nearly the same, and Preferred, unless
 	// nil, is true for pairs of the snapshot that is built upon: of similar
 	// pairs, they stay.

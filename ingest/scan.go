@@ -87,6 +87,9 @@ func (s *scanner) scan(ctx context.Context) iter.Seq2[found, error] {
 		if err != nil {
 			return done{}, fmt.Errorf("ingest %s of source %s: %w", j.raw.Key, s.feeds[j.feed].Source.Name(), err)
 		}
+		if entry.Rule == ruleDownload && !entry.Retry {
+			entry.Limits = s.o.Limits
+		}
 		return done{j, entry}, nil
 	})
 	return func(yield func(found, error) bool) {
@@ -262,7 +265,7 @@ func (s *scanner) lookUp(ctx context.Context, feed int, unit Unit) (known []Entr
 		if err != nil {
 			return nil, nil, err
 		}
-		if e.Retry || !there {
+		if e.Retry || !there || s.again(*e) {
 			whole = false
 			continue
 		}
@@ -272,6 +275,11 @@ func (s *scanner) lookUp(ctx context.Context, feed int, unit Unit) (known []Entr
 		return known, nil, nil
 	}
 	return nil, r, nil
+}
+
+// again reports whether a download that was refused for good is tried again.
+func (s *scanner) again(e Entry) bool {
+	return e.Rule == ruleDownload && (s.o.Retry || e.Limits != s.o.Limits)
 }
 
 // there reports whether a known image is still in the store. One that was lost

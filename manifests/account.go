@@ -1,6 +1,14 @@
 package manifests
 
-import "slices"
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/irgdata/irgdata/internal/blob"
+)
 
 // Account says what the recorded calls used and cost.
 type Account struct {
@@ -51,4 +59,43 @@ func NewAccount(costs []StepCost, prices Prices, modes []ModeSteps) Account {
 		a.Modes = append(a.Modes, mode)
 	}
 	return a
+}
+
+// accountPrefix is the folder of the accounts of snapshots. They lie beside the
+// manifests, which hold no measured second: equal inputs and answers give an
+// equal manifest, and never equal times.
+const accountPrefix = "accounts/"
+
+// maxAccount bounds an account's bytes against damaged and hostile ones.
+const maxAccount = 64 << 20
+
+// AccountKey is where the account of a snapshot lies in its store.
+func AccountKey(number int) string {
+	return fmt.Sprintf("%s%06d%s", accountPrefix, number, manifestSuffix)
+}
+
+// PutAccount keeps what the ledger held when the snapshot was published: what
+// the dataset had cost until then. An account that is there already stays.
+func PutAccount(ctx context.Context, store blob.Store, number int, a Account) error {
+	text, err := json.MarshalIndent(a, "", "  ")
+	if err == nil {
+		err = blob.PutBytes(ctx, store, AccountKey(number), append(text, '\n'), blob.PutOptions{CreateOnly: true})
+	}
+	if err != nil && !errors.Is(err, blob.ErrExists) {
+		return fmt.Errorf("keep the account of snapshot %d: %w", number, err)
+	}
+	return nil
+}
+
+// LoadAccount reads the account of a snapshot; blob.ErrNotExist if there is none.
+func LoadAccount(ctx context.Context, store blob.Store, number int) (Account, error) {
+	var a Account
+	text, err := blob.ReadAll(ctx, store, AccountKey(number), maxAccount)
+	if err == nil {
+		err = json.Unmarshal(text, &a)
+	}
+	if err != nil {
+		return a, fmt.Errorf("read the account of snapshot %d: %w", number, err)
+	}
+	return a, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/manifests"
 )
 
@@ -56,6 +57,34 @@ func TestAccount(t *testing.T) {
 	}
 	if got.Total.Calls != 16 || math.Abs(got.Total.Cost-5.55) > 1e-9 {
 		t.Errorf("the total is %+v, want 16 calls for 5.55", got.Total)
+	}
+}
+
+// TestAccountsOfSnapshots: the account of a snapshot is that of its first
+// publication, and a damaged one is found.
+func TestAccountsOfSnapshots(t *testing.T) {
+	store, err := blob.NewFile(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := manifests.LoadAccount(t.Context(), store, 1); !errors.Is(err, blob.ErrNotExist) {
+		t.Errorf("got %v, want that there is none", err)
+	}
+	first := manifests.NewAccount([]manifests.StepCost{{Step: "draft/1", Model: "m@1", Calls: 3, Seconds: 1.5}}, nil, nil)
+	for _, a := range []manifests.Account{first, {}} {
+		if err := manifests.PutAccount(t.Context(), store, 1, a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := manifests.LoadAccount(t.Context(), store, 1)
+	if diff := cmp.Diff(first, got); diff != "" || err != nil {
+		t.Errorf("%v, diff %s", err, diff)
+	}
+	if err := blob.PutBytes(t.Context(), store, manifests.AccountKey(2), []byte("{"), blob.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := manifests.LoadAccount(t.Context(), store, 2); err == nil || !strings.Contains(err.Error(), "snapshot 2") {
+		t.Errorf("got %v, want an error with the snapshot", err)
 	}
 }
 

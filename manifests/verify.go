@@ -78,6 +78,12 @@ func Verify(ctx context.Context, store blob.Store, s Snapshot, o VerifyOptions) 
 		if err := r.verifyShards(ctx, store, other, o, seen); err != nil {
 			return r, err
 		}
+		if _, err := LoadAccount(ctx, store, number); err != nil && !errors.Is(err, blob.ErrNotExist) {
+			if ctx.Err() != nil {
+				return r, ctx.Err()
+			}
+			r.Problems = append(r.Problems, err.Error())
+		}
 	}
 	if err := r.verifyCatalog(ctx, store); err != nil {
 		return r, err

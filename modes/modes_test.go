@@ -50,7 +50,7 @@ func TestConversationGolden(t *testing.T) {
 			}
 			golden := filepath.Join("testdata", m.Name+".json")
 			if *update {
-				if err := os.WriteFile(golden, append(got, '\n'), 0o644); err != nil {
+				if err := os.WriteFile(golden, []byte(got+"\n"), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -58,7 +58,7 @@ func TestConversationGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if string(got)+"\n" != string(want) {
+			if got+"\n" != string(want) {
 				t.Errorf("conversation changed\n got %s\nwant %s", got, want)
 			}
 		})
@@ -75,7 +75,7 @@ func TestLoaderRules(t *testing.T) {
 				t.Fatal(err)
 			}
 			var turns []map[string]any
-			if err := json.Unmarshal(row, &turns); err != nil {
+			if err := json.Unmarshal([]byte(row), &turns); err != nil {
 				t.Fatal(err)
 			}
 			targets := 0

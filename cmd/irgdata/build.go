@@ -48,6 +48,7 @@ it again; 130 interrupted.`,
 		},
 	}
 	f.addBuild(cmd)
+	f.addRetry(cmd)
 	f.addExport(cmd)
 	return cmd
 }
@@ -56,7 +57,7 @@ it again; 130 interrupted.`,
 type result struct {
 	snapshot  manifests.Snapshot
 	published bool
-	exported  exported
+	exported  []exported
 	calls     annotate.Count
 	before    manifests.Snapshot // the snapshot that was built upon; number 0 for none
 	diff      manifests.Diff     // from before to snapshot, if one was published
@@ -146,6 +147,9 @@ func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
+	if err := d.keepAccount(ctx, r.snapshot); err != nil {
+		return r, err
+	}
 	if r.published && r.before.Number > 0 {
 		if r.diff, err = manifests.Compare(ctx, d.store, r.before, r.snapshot); err != nil {
 			return r, err
@@ -153,8 +157,17 @@ func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
 	}
 	r.calls, r.examples = d.annotator.Tally().Total(), examples
 	p.phase("exporting")
-	r.exported, err = d.export(ctx, r.snapshot)
+	r.exported, err = d.exports(ctx, r.snapshot)
 	return r, err
+}
+
+// keepAccount puts beside a snapshot what the dataset has cost until now.
+func (d *dataset) keepAccount(ctx context.Context, s manifests.Snapshot) error {
+	account, err := d.account(ctx, s.Settings)
+	if err != nil {
+		return err
+	}
+	return manifests.PutAccount(ctx, d.store, s.Number, account)
 }
 
 // keep puts the image of a pair into the store.
@@ -171,49 +184,77 @@ type exported struct {
 	refused error // the layout cannot be: too few rows
 }
 
-// export writes the snapshot for the trainer. Too few rows are no error of the
-// build: the snapshot is published, and the summary says what to do.
-func (d *dataset) export(ctx context.Context, s manifests.Snapshot) (e exported, err error) {
-	to := d.config.Export.To
-	name := export.Name(s.Number, d.config.Export.Ranks, d.config.Export.Workers)
-	if strings.Contains(to, "://") {
-		e.at = strings.TrimSuffix(to, "/") + "/" + name
-		o := d.irgOptions(e.at)
-		if e.refused = tooFew(o.Check(s)); e.refused != nil {
-			return e, nil
+// exports writes the snapshot in each format that is wanted.
+func (d *dataset) exports(ctx context.Context, s manifests.Snapshot) (all []exported, err error) {
+	for _, format := range d.config.Export.Formats {
+		e, err := d.export(ctx, s, format)
+		if err != nil {
+			return all, err
 		}
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+// export writes the snapshot in a format. Too few rows for the trainer's are no
+// error of the build: the snapshot is published, and the summary says what to
+// do.
+func (d *dataset) export(ctx context.Context, s manifests.Snapshot, format export.Format) (e exported, err error) {
+	to, remote := d.config.Export.To, strings.Contains(d.config.Export.To, "://")
+	name := format.Folder(s.Number)
+	if format == export.IRG {
+		name = export.Name(s.Number, d.config.Export.Ranks, d.config.Export.Workers)
+	}
+	e.at = filepath.Join(d.config.path(to), name)
+	root := absolute(e.at)
+	if remote {
+		e.at = strings.TrimSuffix(to, "/") + "/" + name
+		root = e.at
+	}
+	write, err := d.exporter(s, format, root)
+	if err != nil {
+		return e, err
+	}
+	if remote {
 		dest, err := openBucket(ctx, e.at, d.config.S3)
 		if err != nil {
 			return e, err
 		}
-		e.m, e.written, err = export.WriteIRG(ctx, d.store, s, dest, o)
-		return e, err
-	}
-	e.at = filepath.Join(d.config.path(to), name)
-	o := d.irgOptions(absolute(e.at))
-	if err := o.Check(s); err != nil {
-		if e.refused = tooFew(err); e.refused != nil {
-			return e, nil
-		}
-		return e, err
+		e.m, e.written, err = write(ctx, dest)
+		return e.unless(err)
 	}
 	err = export.ToFolder(ctx, e.at, func(ctx context.Context, dest blob.Store) (err error) {
-		e.m, e.written, err = export.WriteIRG(ctx, d.store, s, dest, o)
+		e.m, e.written, err = write(ctx, dest)
 		return err
 	})
 	if errors.Is(err, export.ErrBusy) {
 		err = &exitError{exitTryAgain, err}
 	}
-	return e, err
+	return e.unless(err)
 }
 
-// tooFew returns err if it says that there are too few rows, else nil.
-func tooFew(err error) error {
+// exporter is what writes the snapshot in a format, to be read from root.
+func (d *dataset) exporter(s manifests.Snapshot, format export.Format, root string) (func(context.Context, blob.Store) (export.Manifest, bool, error), error) {
+	if format == export.IRG {
+		o, err := d.irgOptions(root)
+		return func(ctx context.Context, dest blob.Store) (export.Manifest, bool, error) {
+			return export.WriteIRG(ctx, d.store, s, dest, o)
+		}, err
+	}
+	c := d.config
+	o := export.Options{Format: format, Selection: c.Export.selection(), Prompts: d.prompts, Work: c.path(c.Work), Renderers: c.workers()}
+	return func(ctx context.Context, dest blob.Store) (export.Manifest, bool, error) {
+		return export.Write(ctx, d.store, s, dest, o)
+	}, nil
+}
+
+// unless keeps an error that says that there are too few rows.
+func (e exported) unless(err error) (exported, error) {
 	var few *export.TooFewRowsError
 	if errors.As(err, &few) {
-		return few
+		e.refused, err = few, nil
 	}
-	return nil
+	return e, err
 }
 
 // unasked counts the rejected items that nobody asked to remove.
@@ -235,8 +276,11 @@ func verdict(c Config, r result) error {
 		return &exitError{exitTryAgain, fmt.Errorf("%s got no answer from their model: run the same command again, it asks just those again", plural(int64(r.calls.Failed), "call"))}
 	case float64(unasked(counts)) > c.MaxRejects*float64(counts.Items):
 		return &exitError{exitRejects, fmt.Errorf("%d of %d items were rejected, more than max_rejects %v allows: see the reasons above, and `irgdata stats`", unasked(counts), counts.Items, c.MaxRejects)}
-	case r.exported.refused != nil:
-		return fmt.Errorf("the snapshot is published and nothing was exported: %w", r.exported.refused)
+	}
+	for _, e := range r.exported {
+		if e.refused != nil {
+			return fmt.Errorf("the snapshot is published and nothing was exported for the trainer: %w", e.refused)
+		}
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/export"
 	"github.com/irgdata/irgdata/filter"
 	"github.com/irgdata/irgdata/ingest"
 	"github.com/irgdata/irgdata/internal/benchmarks"
@@ -57,6 +58,8 @@ type Config struct {
 	// limit and sample come from flags alone: a preview is no configuration.
 	limit  int
 	sample float64
+	// retryDownloads asks again for each download that failed; by a flag too.
+	retryDownloads bool
 }
 
 // Source is one source of pairs: what lies at Path, or the bundled sample.
@@ -254,9 +257,25 @@ type Shards struct {
 
 // Export says where the trainer's form goes, and for how many readers.
 type Export struct {
-	To      string `yaml:"to"`
-	Ranks   int    `yaml:"ranks"`
-	Workers int    `yaml:"workers"`
+	To        string              `yaml:"to"`
+	Ranks     int                 `yaml:"ranks"`
+	Workers   int                 `yaml:"workers"`
+	MaxTokens int                 `yaml:"max_tokens"`
+	Image     export.ImageOptions `yaml:"image"`
+
+	Formats    []export.Format `yaml:"formats"`
+	Where      string          `yaml:"where"`
+	Stage      int             `yaml:"stage"`
+	Split      export.Split    `yaml:"split"`
+	Validation float64         `yaml:"validation"`
+	Mix        []export.Share  `yaml:"mix"`
+	Shuffle    bool            `yaml:"shuffle"`
+	Seed       uint64          `yaml:"seed"`
+}
+
+// selection says which examples are exported.
+func (e Export) selection() export.Selection {
+	return export.Selection{Where: e.Where, Stage: e.Stage, Split: e.Split, Validation: e.Validation, Mix: e.Mix, Shuffle: e.Shuffle, Seed: e.Seed}
 }
 
 // newConfig returns the configuration of keys that a file leaves out.
@@ -281,7 +300,7 @@ func newConfig() Config {
 		},
 		Filter:     filter.DefaultThresholds(),
 		Shards:     Shards{Size: 500e6, RowGroup: 32 << 20, RowGroupRows: 100},
-		Export:     Export{To: "irgl-out/export", Ranks: 8, Workers: 8},
+		Export:     Export{To: "irgl-out/export", Ranks: 8, Workers: 8, MaxTokens: paperTokens, Formats: []export.Format{export.IRG}, Validation: 0.01, Seed: 1},
 		MaxRejects: 0.5,
 	}
 }
@@ -327,27 +346,54 @@ func (c Config) complete() (Config, error) {
 			c.Roles = roles
 		}
 	}
-	for i := range c.Sources {
-		if c.Sources[i].Name == "" {
-			c.Sources[i].Name = c.Sources[i].defaultName()
-		}
-	}
+	c.nameSources()
 	return c, c.validate()
 }
 
-// defaultName is the last part of the source's path that is no pattern, without
-// its extension.
-func (s Source) defaultName() string {
+// nameSources names the sources that have no name by their paths. Names that
+// are alike take in as many folders as tell them apart.
+func (c Config) nameSources() {
+	nameless := func(s Source) bool { return s.Name == "" }
+	for parts := 1; slices.ContainsFunc(c.Sources, nameless); parts++ {
+		taken := map[string]int{}
+		for _, s := range c.Sources {
+			if nameless(s) {
+				taken[s.defaultName(parts)]++
+			} else {
+				taken[s.Name]++
+			}
+		}
+		for i, s := range c.Sources {
+			if name := s.defaultName(parts); nameless(s) && (taken[name] == 1 || name == s.defaultName(parts+1)) {
+				c.Sources[i].Name = name
+			}
+		}
+	}
+}
+
+// defaultName is the last parts of the source's path that are no pattern, the
+// last one without its extension.
+func (s Source) defaultName(parts int) string {
 	if s.Bundled != "" {
 		return s.Bundled
 	}
-	parts := strings.Split(strings.TrimSuffix(filepath.ToSlash(s.Path), "/"), "/")
-	for i := len(parts) - 1; i >= 0; i-- {
-		if name, _, _ := strings.Cut(parts[i], "."); name != "" && !strings.ContainsAny(parts[i], "*?[{") {
-			return name
+	var name []string
+	for _, part := range slices.Backward(strings.Split(strings.TrimSuffix(filepath.ToSlash(s.Path), "/"), "/")) {
+		if len(name) == 0 {
+			part, _, _ = strings.Cut(part, ".")
+		}
+		if part == "" || part == "." || strings.ContainsAny(part, "*?[{:") {
+			continue
+		}
+		if name = append(name, part); len(name) == parts {
+			break
 		}
 	}
-	return "pairs"
+	if len(name) == 0 {
+		return "pairs"
+	}
+	slices.Reverse(name)
+	return strings.Join(name, "/")
 }
 
 // paintsReferences reports whether some pairs come without an image.
@@ -430,6 +476,26 @@ func (c Config) validate() error {
 		if number.value < 1 || number.value > number.most {
 			return wrong(number.path, "is out of range: want %s to %s", showNumber(number.path, 1), showNumber(number.path, number.most))
 		}
+	}
+	if c.Export.MaxTokens < 0 || c.Export.MaxTokens > 1<<24 {
+		return wrong("export.max_tokens", "is out of range: want 0 to %d", 1<<24)
+	}
+	if err := c.Export.Image.Validate(); err != nil {
+		return wrong("export.image", "%v", err)
+	}
+	for i, format := range c.Export.Formats {
+		switch path := fmt.Sprintf("export.formats[%d]", i); {
+		case !slices.Contains(export.Formats(), format):
+			return wrong(path, "format %q is unknown: want one of %v", format, export.Formats())
+		case slices.Contains(c.Export.Formats[:i], format):
+			return wrong(path, "format %q is listed twice", format)
+		}
+	}
+	if len(c.Export.Formats) == 0 {
+		return wrong("export.formats", "is empty: want one or more of %v", export.Formats())
+	}
+	if err := c.Export.selection().Validate(); err != nil {
+		return wrong("export", "%v", err)
 	}
 	if err := c.admission().Validate(); err != nil {
 		return wrong("ingest", "%v", err)

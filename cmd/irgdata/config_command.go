@@ -37,28 +37,34 @@ func configCommand() *cobra.Command {
 		}
 		return nil
 	}
-	cmd.AddCommand(
-		&cobra.Command{
-			Use: "init [FILE]", Short: "Write a commented configuration to start from (" + defaultConfig + ")", Args: file,
-			RunE: func(cmd *cobra.Command, args []string) error { return initConfig(cmd, argument(args, defaultConfig)) },
-		},
-		&cobra.Command{
-			Use: "check [FILE]", Short: "Say whether a configuration is right", Args: file,
-			RunE: func(cmd *cobra.Command, args []string) error { return checkConfig(cmd, argument(args, "")) },
-		},
-		&cobra.Command{
-			Use: "show [FILE]", Short: "Print the configuration with every default filled in", Args: file,
-			RunE: func(cmd *cobra.Command, args []string) error { return showConfig(cmd, argument(args, "")) },
-		},
-	)
-	return cmd
-}
-
-func argument(args []string, otherwise string) string {
-	if len(args) > 0 {
-		return args[0]
+	for _, sub := range []struct {
+		use, short, otherwise string
+		run                   func(*cobra.Command, string) error
+	}{
+		{"init", "Write a commented configuration to start from (" + defaultConfig + ")", defaultConfig, initConfig},
+		{"check", "Say whether a configuration is right", "", checkConfig},
+		{"show", "Print the configuration with every default filled in", "", showConfig},
+	} {
+		var named string
+		c := &cobra.Command{
+			Use: sub.use + " [FILE]", Short: sub.short, Args: file,
+			RunE: func(cmd *cobra.Command, args []string) error {
+				switch {
+				case len(args) > 0 && named != "":
+					return usagef("%s takes one file, got %s and %s", cmd.CommandPath(), named, args[0])
+				case len(args) > 0:
+					named = args[0]
+				case named == "":
+					named = sub.otherwise
+				}
+				return sub.run(cmd, named)
+			},
+		}
+		c.Flags().StringVarP(&named, "config", "c", "", "the file, as for the other commands")
+		_ = c.MarkFlagFilename("config", "yaml", "yml") // fails for unknown flags alone
+		cmd.AddCommand(c)
 	}
-	return otherwise
+	return cmd
 }
 
 func initConfig(cmd *cobra.Command, file string) error {

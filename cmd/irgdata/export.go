@@ -8,6 +8,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
+
+	"github.com/irgdata/irgdata/export"
 )
 
 func exportCommand() *cobra.Command {
@@ -15,11 +17,16 @@ func exportCommand() *cobra.Command {
 	var ref string
 	cmd := &cobra.Command{
 		Use:   "export",
-		Short: "Write a snapshot in the form that the official trainer reads",
+		Short: "Write a snapshot in the forms that trainers read",
 		Long: `Writes the six mode folders of the official IRG training code, laid out so that
-every rank and every data loader worker reads its part and no row is left out.
-Fewer rows than readers are refused. An export that is there already is left as
-it is.`,
+every rank and every data loader worker reads its part and no row is left out;
+fewer rows than readers are refused. With --format, or export.formats in the
+configuration, it writes other forms as well: hf (Hugging Face datasets, with a
+dataset card), webdataset, mds (MosaicML Streaming), llava (ShareGPT's JSON of
+the understanding modes), jsonl, and parquet (trajectories, for DuckDB and
+pandas). docs/export.md describes them, and the columns that --where knows.
+
+An export that is there already is left as it is.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			c, err := f.load(cmd)
@@ -36,37 +43,63 @@ it is.`,
 			if err != nil {
 				return err
 			}
-			e, err := d.export(ctx, s)
-			if err != nil {
-				return err
+			all, err := d.exports(ctx, s)
+			for _, e := range all {
+				if e.refused != nil {
+					return errors.Join(e.refused, err)
+				}
+				printExport(cmd.OutOrStdout(), e)
 			}
-			if e.refused != nil {
-				return e.refused
-			}
-			printExport(cmd.OutOrStdout(), d, e)
-			return nil
+			return err
 		},
 	}
 	f.addStore(cmd)
 	f.addExport(cmd)
 	addSnapshot(cmd, &ref)
+	f.addSelection(cmd)
+	cmd.AddCommand(exportCheckCommand())
 	return cmd
 }
 
-func printExport(w io.Writer, d *dataset, e exported) {
+func printExport(w io.Writer, e exported) {
 	state := "Exported snapshot"
 	if !e.written {
 		state = "There already is the export of snapshot"
 	}
-	fmt.Fprintf(w, "%s %d for %d × %d readers: %s\n\n", state, e.m.Snapshot, e.m.Ranks, e.m.Workers, here(e.at))
+	fmt.Fprintf(w, "%s %d %s: %s\n\n", state, e.m.Snapshot, e.purpose(), here(e.at))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "  mode\trows\trow groups\tfiles\tsize\n")
+	groups := "row groups"
+	if e.m.Form != export.IRG {
+		groups = "split"
+	}
+	fmt.Fprintf(t, "  mode\trows\t%s\tfiles\tsize\n", groups)
+	var refused, leftOut int64
 	for _, m := range e.m.Modes {
 		groups, size := 0, int64(0)
 		for _, f := range m.Files {
 			groups, size = groups+f.RowGroups, size+f.Size
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%d\t%d\t%s\n", m.Mode, humanize.Comma(m.Rows), groups, len(m.Files), humanize.Bytes(uint64(size)))
+		refused, leftOut = refused+m.Refused, leftOut+m.LeftOut
+		third := string(m.Split)
+		if e.m.Form == export.IRG {
+			third = fmt.Sprint(groups)
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%d\t%s\n", m.Mode, humanize.Comma(m.Rows), third, len(m.Files), humanize.Bytes(uint64(size)))
 	}
 	t.Flush()
+	if refused > 0 {
+		fmt.Fprintf(w, "\n  %s refused, which the trainer would pass over: rejects.jsonl names them\n", plural(refused, "row"))
+	}
+	if leftOut > 0 {
+		fmt.Fprintf(w, "\n  %s left out, whose texts hold the mark of an image\n", plural(leftOut, "row"))
+	}
+	fmt.Fprintln(w)
+}
+
+// purpose is what the export is for.
+func (e exported) purpose() string {
+	if e.m.Form == export.IRG {
+		return fmt.Sprintf("for %d × %d readers", e.m.Ranks, e.m.Workers)
+	}
+	return "as " + string(e.m.Form)
 }

@@ -7,11 +7,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/export"
+	"github.com/irgdata/irgdata/modes"
 )
 
 // flags are those that several commands share. A flag that was given overrides
 // the configuration file.
 type flags struct {
+	formats  []string
+	where    string
+	split    string
+	stage    int
+	shuffle  bool
 	config   string
 	store    string
 	work     string
@@ -24,6 +31,13 @@ type flags struct {
 	loaders  int
 	limit    int
 	sample   string
+
+	imageFormat string
+	quality     int
+	maxSide     int
+	maxTokens   int
+
+	again bool
 }
 
 func (f *flags) addStore(cmd *cobra.Command) {
@@ -38,15 +52,48 @@ func (f *flags) addBuild(cmd *cobra.Command) {
 	f.addStore(cmd)
 	cmd.Flags().StringVar(&f.strategy, "strategy", "", "where improved images come from: distill or self")
 	cmd.Flags().StringSliceVar(&f.modes, "modes", nil, "learning modes, comma-separated (default: all six)")
+	complete(cmd, "strategy", string(irgdata.Distill), string(irgdata.Self))
+	complete(cmd, "modes", modes.Names()...)
 	cmd.Flags().Uint64Var(&f.seed, "seed", 0, "seed of the run")
 	cmd.Flags().IntVar(&f.limit, "limit", 0, "preview: read at most this many items")
 	cmd.Flags().StringVar(&f.sample, "sample", "", "preview: read this part of the items, drawn evenly (1% or 0.01)")
 }
 
+// complete tells the shell the values that a flag takes.
+func complete(cmd *cobra.Command, flag string, values ...string) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags alone
+}
+
+func (f *flags) addRetry(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.again, "retry-downloads", false, "ask again for every image that could not be downloaded, also those that were refused for good")
+}
+
 func (f *flags) addExport(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.to, "to", "", "where exports go: a folder or s3://bucket/prefix")
+	cmd.Flags().StringSliceVar(&f.formats, "format", nil, "formats, comma-separated: "+formatNames())
 	cmd.Flags().IntVar(&f.ranks, "ranks", 0, "training processes (GPUs) that will read the export")
 	cmd.Flags().IntVar(&f.loaders, "workers", 0, "data loader workers of each")
+	cmd.Flags().IntVar(&f.maxTokens, "max-tokens", 0, "the trainer's --max_num_tokens_per_sample, 0 for no limit: longer rows are refused")
+	cmd.Flags().StringVar(&f.imageFormat, "image-format", "", "encode images anew as jpeg or png")
+	cmd.Flags().IntVar(&f.quality, "quality", 0, "quality of JPEGs, all of which are encoded anew then")
+	cmd.Flags().IntVar(&f.maxSide, "max-side", 0, "scale down images whose longest side has more pixels")
+}
+
+// addSelection adds the flags that choose among the examples of a snapshot.
+func (f *flags) addSelection(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.where, "where", "", "export trajectories of which this is true, such as 'source == \"photos\" && improved_difference > 10'")
+	cmd.Flags().StringVar(&f.split, "split", "", "export one split alone: train or validation")
+	cmd.Flags().IntVar(&f.stage, "stage", 0, "export the modes of this training stage: 1 or 2")
+	cmd.Flags().BoolVar(&f.shuffle, "shuffle", false, "shuffle the examples over all shards, by export.seed")
+}
+
+// formatNames lists the formats.
+func formatNames() string {
+	var names []string
+	for _, f := range export.Formats() {
+		names = append(names, string(f))
+	}
+	return strings.Join(names, ", ")
 }
 
 // load reads the configuration and puts the given flags over it. Paths of
@@ -84,6 +131,36 @@ func (f *flags) load(cmd *cobra.Command) (Config, error) {
 	if given("workers") {
 		c.Export.Workers = f.loaders
 	}
+	if given("format") {
+		c.Export.Formats = nil
+		for _, name := range f.formats {
+			c.Export.Formats = append(c.Export.Formats, export.Format(name))
+		}
+	}
+	if given("where") {
+		c.Export.Where = f.where
+	}
+	if given("split") {
+		c.Export.Split = export.Split(f.split)
+	}
+	if given("stage") {
+		c.Export.Stage = f.stage
+	}
+	if given("shuffle") {
+		c.Export.Shuffle = f.shuffle
+	}
+	if given("max-tokens") {
+		c.Export.MaxTokens = f.maxTokens
+	}
+	if given("image-format") {
+		c.Export.Image.Format = f.imageFormat
+	}
+	if given("quality") {
+		c.Export.Image.Quality = f.quality
+	}
+	if given("max-side") {
+		c.Export.Image.MaxSide = f.maxSide
+	}
 	if given("limit") {
 		if f.limit < 1 {
 			return c, usagef("--limit %d: want a number of items, at least 1", f.limit)
@@ -95,6 +172,7 @@ func (f *flags) load(cmd *cobra.Command) (Config, error) {
 			return c, err
 		}
 	}
+	c.retryDownloads = f.again
 	if c.preview() && !given("ranks") && !given("workers") {
 		c.Export.Ranks, c.Export.Workers = 1, 1 // a few rows do for one reader
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -28,7 +29,12 @@ remembers what it saw, so that a build begins with the models. It calls none.
 With --peek it shows the first items of each source and keeps nothing: the kind
 and the fields that were detected, sizes, what was done to captions and images,
 and problems.`,
-		Args: noArgs,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if _, err := strconv.Atoi(strings.Join(args, " ")); err == nil && cmd.Flags().Changed("peek") {
+				return usagef("write --peek=%s", args[0])
+			}
+			return noArgs(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			c, err := f.load(cmd)
 			if err != nil {
@@ -44,6 +50,7 @@ and problems.`,
 		},
 	}
 	f.addStore(cmd)
+	f.addRetry(cmd)
 	cmd.Flags().IntVar(&peek, "peek", 5, "show this many items of each source, and keep nothing")
 	cmd.Flags().Lookup("peek").NoOptDefVal = "5"
 	cmd.Flags().IntVar(&f.limit, "limit", 0, "preview: read at most this many items")

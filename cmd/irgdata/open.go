@@ -392,11 +392,16 @@ func (d *dataset) shardOptions() export.ShardOptions {
 	}
 }
 
-func (d *dataset) irgOptions(root string) export.IRGOptions {
-	return export.IRGOptions{
-		Ranks: d.config.Export.Ranks, Workers: d.config.Export.Workers, Prompts: d.prompts, Root: root,
-		Work: d.config.path(d.config.Work), Renderers: d.config.workers(),
+func (d *dataset) irgOptions(root string) (export.IRGOptions, error) {
+	c := d.config
+	o := export.IRGOptions{
+		Ranks: c.Export.Ranks, Workers: c.Export.Workers, Prompts: d.prompts, Root: root,
+		Images: c.Export.Image, MaxTokens: c.Export.MaxTokens, Selection: c.Export.selection(),
+		Work: c.path(c.Work), Renderers: c.workers(),
 	}
+	var err error
+	o.Tokenizer, err = c.tokenizer(c.Roles[string(modes.RoleBase)])
+	return o, err
 }
 
 // absolute is the path as other programs need it.

@@ -128,6 +128,7 @@ func (d *dataset) pairs(ctx context.Context, a access, saw func()) (iter.Seq2[ir
 		return nil, err
 	}
 	o := ingest.Options{
+		Limits: d.config.download().Limits(), Retry: d.config.retryDownloads,
 		Limit: d.config.limit, Sample: d.config.sample, Workers: d.config.workers(), Loaders: d.config.Ingest.Loaders,
 		Work: d.config.path(d.config.Work), Duplicates: d.config.duplicates(),
 		Saw: saw, Inventory: d.images.Inventory,

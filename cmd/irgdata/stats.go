@@ -13,16 +13,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/irgdata/irgdata/export"
+	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/manifests"
 	"github.com/irgdata/irgdata/modes"
 )
 
 // stats is what the command prints.
 type stats struct {
-	Snapshot manifests.Snapshot   `json:"snapshot"`
-	Costs    []manifests.StepCost `json:"costs"`
-	Account  manifests.Account    `json:"account"`
-	examples *examples            // of the rejects
+	Snapshot manifests.Snapshot `json:"snapshot"`
+	// Account is of all calls of the ledger, and Then, if it is known, of those
+	// until the snapshot was published.
+	Account  manifests.Account  `json:"account"`
+	Then     *manifests.Account `json:"account_then,omitempty"`
+	examples *examples          // of the rejects
 }
 
 func statsCommand() *cobra.Command {
@@ -62,24 +65,26 @@ func statsCommand() *cobra.Command {
 }
 
 func (d *dataset) stats(ctx context.Context, ref string) (s stats, err error) {
-	prices, err := d.config.prices()
-	if err != nil {
-		return s, usage(err)
-	}
 	s.Snapshot, err = d.snapshot(ctx, ref)
 	unpublished := err
 	if err != nil && !(errors.Is(err, manifests.ErrNoSnapshot) && ref == "") {
 		return s, err
 	}
-	if s.Costs, err = d.ledger.Costs(ctx); err != nil {
+	if s.Account, err = d.account(ctx, s.Snapshot.Settings); err != nil {
 		return s, err
 	}
 	if unpublished != nil { // an unfinished build has paid for calls all the same
-		if len(s.Costs) == 0 {
+		if len(s.Account.Steps) == 0 {
 			return s, unpublished
 		}
-		s.Account = manifests.NewAccount(s.Costs, prices, nil)
 		return s, nil
+	}
+	then, err := manifests.LoadAccount(ctx, d.store, s.Snapshot.Number)
+	switch {
+	case err == nil && then.Total.Calls != s.Account.Total.Calls:
+		s.Then = &then
+	case err != nil && !errors.Is(err, blob.ErrNotExist):
+		return s, err
 	}
 	s.examples = newExamples()
 	for reject, err := range export.Rejects(ctx, d.store, s.Snapshot, d.config.path(d.config.Work)) {
@@ -88,20 +93,35 @@ func (d *dataset) stats(ctx context.Context, ref string) (s stats, err error) {
 		}
 		s.examples.reject(reject)
 	}
-	wanted, err := modes.Select(s.Snapshot.Settings.Modes)
+	return s, nil
+}
+
+// account prices the calls of the ledger by step, model, and the modes of the
+// settings.
+func (d *dataset) account(ctx context.Context, s manifests.Settings) (manifests.Account, error) {
+	prices, err := d.config.prices()
 	if err != nil {
-		return s, err
+		return manifests.Account{}, usage(err)
+	}
+	costs, err := d.ledger.Costs(ctx)
+	if err != nil {
+		return manifests.Account{}, err
 	}
 	var needed []manifests.ModeSteps
-	for _, m := range wanted {
-		n := manifests.ModeSteps{Mode: m.Name}
-		for _, step := range modes.StepsFor(s.Snapshot.Settings.Strategy, []modes.Mode{m}, true) {
-			n.Steps = append(n.Steps, step.ID())
+	if len(s.Modes) > 0 {
+		wanted, err := modes.Select(s.Modes)
+		if err != nil {
+			return manifests.Account{}, err
 		}
-		needed = append(needed, n)
+		for _, m := range wanted {
+			n := manifests.ModeSteps{Mode: m.Name}
+			for _, step := range modes.StepsFor(s.Strategy, []modes.Mode{m}, true) {
+				n.Steps = append(n.Steps, step.ID())
+			}
+			needed = append(needed, n)
+		}
 	}
-	s.Account = manifests.NewAccount(s.Costs, prices, needed)
-	return s, nil
+	return manifests.NewAccount(costs, prices, needed), nil
 }
 
 func (s stats) print(w io.Writer) {
@@ -122,6 +142,9 @@ func (s stats) print(w io.Writer) {
 		fmt.Fprintf(t, "  %s\t%s\t%s\n", u.Step, u.Model, usageColumns(u.Usage))
 	}
 	fmt.Fprintf(t, "  all\t\t%s\n", usageColumns(s.Account.Total))
+	if s.Then != nil {
+		fmt.Fprintf(t, "  until snapshot %d\t\t%s\n", snap.Number, usageColumns(s.Then.Total))
+	}
 	t.Flush()
 	fmt.Fprintln(w)
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"unicode"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/annotate"
+	"github.com/irgdata/irgdata/export"
 	"github.com/irgdata/irgdata/manifests"
 	"github.com/irgdata/irgdata/runtime/pool"
 )
@@ -41,7 +43,9 @@ func summarize(w io.Writer, d *dataset, r result) {
 	if len(r.snapshot.Rejects) > 0 {
 		fmt.Fprintf(w, "  rejects   %s\n", here(d.store.URL(r.snapshot.Rejects[0].Key)))
 	}
-	exportLine(w, d, r.exported)
+	for _, e := range r.exported {
+		exportLine(w, d, e)
+	}
 	next(w, d, r)
 	removedLine(w, r.snapshot, r.before)
 }
@@ -198,7 +202,7 @@ func exportLine(w io.Writer, d *dataset, e exported) {
 	if !e.written {
 		state = ", as it was"
 	}
-	fmt.Fprintf(w, "  export    %s  (for %d × %d readers%s)\n", here(e.at), d.config.Export.Ranks, d.config.Export.Workers, state)
+	fmt.Fprintf(w, "  export    %s  (%s%s)\n", here(e.at), e.purpose(), state)
 }
 
 func next(w io.Writer, d *dataset, r result) {
@@ -212,9 +216,14 @@ func next(w io.Writer, d *dataset, r result) {
 			return
 		}
 	}
-	if r.exported.refused == nil && !d.config.preview() {
+	if r.trainable() && !d.config.preview() {
 		fmt.Fprintf(w, "To train: the README.md of the export says how.\n")
 	}
+}
+
+// trainable reports whether the official trainer's form was written.
+func (r result) trainable() bool {
+	return slices.ContainsFunc(r.exported, func(e exported) bool { return e.refused == nil && e.m.Form == export.IRG })
 }
 
 // plural counts things: "1 pair", "1,200 pairs".

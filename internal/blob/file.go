@@ -75,7 +75,7 @@ func (f *File) put(ctx context.Context, path string, body io.Reader, o PutOption
 	}
 	defer os.Remove(temp.Name())
 	defer temp.Close()
-	check := newChecked(body)
+	check := newChecked(body, o)
 	if _, err := io.Copy(temp, contextReader{ctx, check}); err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func (s *S3) Put(ctx context.Context, key string, body io.Reader, o PutOptions) 
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	check := newChecked(contextReader{ctx, body})
+	check := newChecked(contextReader{ctx, body}, o)
 	part := make([]byte, partSize)
 	n, err := io.ReadFull(check, part)
 	switch {

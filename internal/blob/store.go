@@ -81,20 +81,28 @@ func checkKey(key string) error {
 	return nil
 }
 
-// checked passes body through and counts and digests it; verify says at the
-// end whether it was what the options ask for.
+// checked passes body through, counts it, and digests it if its digest is asked
+// for; verify says at the end whether it was what the options ask for.
 type checked struct {
 	body io.Reader
 	n    int64
-	sum  hash.Hash
+	sum  hash.Hash // nil if no digest is asked for
 }
 
-func newChecked(body io.Reader) *checked { return &checked{body: body, sum: sha256.New()} }
+func newChecked(body io.Reader, o PutOptions) *checked {
+	c := &checked{body: body}
+	if !o.Digest.IsZero() {
+		c.sum = sha256.New()
+	}
+	return c
+}
 
 func (c *checked) Read(p []byte) (int, error) {
 	n, err := c.body.Read(p)
 	c.n += int64(n)
-	c.sum.Write(p[:n])
+	if c.sum != nil {
+		c.sum.Write(p[:n])
+	}
 	return n, err
 }
 
@@ -102,7 +110,10 @@ func (c *checked) verify(o PutOptions) error {
 	if o.Size > 0 && c.n != o.Size {
 		return fmt.Errorf("the body has %d bytes, want %d", c.n, o.Size)
 	}
-	if got := irgdata.Digest(c.sum.Sum(nil)); !o.Digest.IsZero() && got != o.Digest {
+	if o.Digest.IsZero() {
+		return nil
+	}
+	if got := irgdata.Digest(c.sum.Sum(nil)); got != o.Digest {
 		return fmt.Errorf("the body has digest %s, want %s", got, o.Digest)
 	}
 	return nil
@@ -161,9 +172,10 @@ func Spool(ctx context.Context, s Store, key string, size int64, d irgdata.Diges
 	if err != nil {
 		return nil, fmt.Errorf("spool %s: %w", s.URL(key), err)
 	}
-	check := newChecked(contextReader{ctx, io.LimitReader(r, size+1)})
+	want := PutOptions{Size: size, Digest: d}
+	check := newChecked(contextReader{ctx, io.LimitReader(r, size+1)}, want)
 	if _, err = io.Copy(file, check); err == nil {
-		err = check.verify(PutOptions{Size: size, Digest: d})
+		err = check.verify(want)
 	}
 	if err == nil {
 		_, err = file.Seek(0, io.SeekStart)
@@ -200,11 +212,12 @@ func Verify(ctx context.Context, s Store, key string, d irgdata.Digest) error {
 		return err
 	}
 	defer r.Close()
-	check := newChecked(contextReader{ctx, r})
+	want := PutOptions{Digest: d}
+	check := newChecked(contextReader{ctx, r}, want)
 	if _, err := io.Copy(io.Discard, check); err != nil {
 		return fmt.Errorf("read %s: %w", s.URL(key), err)
 	}
-	if err := check.verify(PutOptions{Digest: d}); err != nil {
+	if err := check.verify(want); err != nil {
 		return fmt.Errorf("read %s: %w", s.URL(key), err)
 	}
 	return nil

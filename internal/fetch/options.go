@@ -119,6 +119,13 @@ func (o Options) Validate() error {
 	return nil
 }
 
+// Limits names the options that decide which images are refused for good, so
+// that what was refused under others can be asked for again.
+func (o Options) Limits() string {
+	o = o.withDefaults()
+	return fmt.Sprintf("bytes=%d redirects=%d private=%t noai=%t accept=%s", o.MaxBytes, o.MaxRedirects, o.AllowPrivate, o.IgnoreNoAI, strings.Join(o.Accept, ","))
+}
+
 func (o Options) withDefaults() Options {
 	fill(&o.PerHost, defaultPerHost)
 	fill(&o.Total, defaultTotal)

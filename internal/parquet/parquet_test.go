@@ -227,3 +227,30 @@ func FuzzReader(f *testing.F) {
 		_, _ = readAll(t, encoded) // any outcome but a panic
 	})
 }
+
+// TestPathsAlone: the paths of pictures are read without the pictures.
+func TestPathsAlone(t *testing.T) {
+	r, err := parquet.NewReader(bytes.NewReader(write(t, 20, parquet.WriterOptions{})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := 0
+	for got, err := range r.Rows(t.Context(), "image.path", "text") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := any(nil)
+		if picture, ok := row(i)[4].(parquet.Image); ok {
+			want = picture.Path
+		}
+		if got[0] != want || got[1] != row(i)[0] {
+			t.Errorf("row %d: got %v, want path %v", i, got, want)
+		}
+		i++
+	}
+	for _, err := range r.Rows(t.Context(), "text.path") {
+		if err == nil {
+			t.Error("a text has a path")
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -126,8 +127,9 @@ func (r *Reader) Columns() []Column {
 }
 
 // Rows yields the named columns of each row, in order. A bare binary column
-// reads as an Image without a path; null reads as nil. The cells belong to the
-// caller.
+// reads as an Image without a path; null reads as nil. Of the pictures in
+// "name" the column "name.path" reads the paths alone, as texts, and no image
+// is read. The cells belong to the caller.
 func (r *Reader) Rows(ctx context.Context, columns ...string) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		if err := r.rows(ctx, columns, yield); err != nil && !errors.Is(err, errStop) {
@@ -140,42 +142,71 @@ func (r *Reader) Rows(ctx context.Context, columns ...string) iter.Seq2[Row, err
 var errStop = errors.New("stop")
 
 func (r *Reader) rows(ctx context.Context, columns []string, yield func(Row, error) bool) error {
-	cells := make([]column, len(columns))
-	for i, name := range columns {
-		var err error
-		if cells[i], err = r.column(name); err != nil {
+	cells, err := r.columns(columns)
+	if err != nil {
+		return err
+	}
+	for group := range r.file.NumRowGroups() {
+		if err := r.group(ctx, group, cells, yield); err != nil {
 			return err
 		}
 	}
-	for group := range r.file.NumRowGroups() {
-		var left int64
+	return nil
+}
+
+// Group yields the named columns of the rows of one row group, as [Reader.Rows]
+// does of all. An error of one row group says nothing of the others.
+func (r *Reader) Group(ctx context.Context, group int, columns ...string) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		cells, err := r.columns(columns)
+		if err == nil {
+			err = r.group(ctx, group, cells, yield)
+		}
+		if err != nil && !errors.Is(err, errStop) {
+			yield(nil, err)
+		}
+	}
+}
+
+func (r *Reader) columns(names []string) ([]column, error) {
+	cells := make([]column, len(names))
+	for i, name := range names {
+		var err error
+		if cells[i], err = r.column(name); err != nil {
+			return nil, err
+		}
+	}
+	return cells, nil
+}
+
+func (r *Reader) group(ctx context.Context, group int, cells []column, yield func(Row, error) bool) error {
+	var left int64
+	err := r.watch(ctx, func() (err error) {
+		left, err = r.enter(group, cells)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for left > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := min(left, batchRows)
+		var rows []Row
 		err := r.watch(ctx, func() (err error) {
-			left, err = r.enter(group, cells)
+			rows, err = batch(cells, int(n))
 			return err
 		})
 		if err != nil {
-			return err
+			return fmt.Errorf("parquet: read row group %d: %w", group, err)
 		}
-		for left > 0 {
-			if err := ctx.Err(); err != nil {
-				return err
+		for _, row := range rows {
+			if !yield(row, nil) {
+				return errStop
 			}
-			n := min(left, batchRows)
-			var rows []Row
-			err := r.watch(ctx, func() (err error) {
-				rows, err = batch(cells, int(n))
-				return err
-			})
-			if err != nil {
-				return fmt.Errorf("parquet: read row group %d: %w", group, err)
-			}
-			for _, row := range rows {
-				if !yield(row, nil) {
-					return errStop
-				}
-			}
-			left -= n
 		}
+		left -= n
 	}
 	return nil
 }
@@ -195,6 +226,13 @@ type leaf struct {
 }
 
 func (r *Reader) column(name string) (column, error) {
+	if picture, ok := strings.CutSuffix(name, ".path"); ok {
+		c, err := r.column(picture)
+		if err == nil && (c.kind != Picture || c.path == nil) {
+			err = fmt.Errorf("parquet: column %q has no paths", picture)
+		}
+		return column{kind: String, value: c.path}, err
+	}
 	root := r.schema.Root()
 	var field schema.Node
 	for i := range root.NumFields() {
@@ -300,7 +338,7 @@ func cell(k Kind, v any) (any, error) {
 			return Image{Bytes: b}, nil
 		}
 	}
-	if !fits(k, v) {
+	if !fits(Column{Kind: k}, v) {
 		return nil, fmt.Errorf("a value is a %T where the schema says otherwise", v)
 	}
 	return v, nil

@@ -21,13 +21,23 @@ const (
 	Float64             // float64
 	Bool                // bool
 	Picture             // Image: Hugging Face's struct{bytes, path}
+	List                // []Row: any number of elements, which can be written and not read
 )
 
-// Column is a column of a file. Picture columns may be null, others may not.
+// Column is a column of a file. Pictures may be null, others may not.
 type Column struct {
 	Name string
 	Kind Kind
+	// Base64 says that most of a String is base64, which repeats nothing: it is
+	// written with Huffman codes alone, at three quarters of its size.
+	Base64 bool
+	// Of are the columns of a List's elements: one without a name stands for
+	// the element itself, such as a Picture, else elements are structs.
+	Of []Column
 }
+
+// bare reports whether the elements of a list are no structs.
+func (c Column) bare() bool { return len(c.Of) == 1 && c.Of[0].Name == "" }
 
 // Image is an encoded image in Hugging Face's form.
 type Image struct {
@@ -41,30 +51,66 @@ type Row []any
 // newSchema is the Parquet schema of the columns. Only pictures and their
 // fields are nullable.
 func newSchema(columns []Column) (*schema.GroupNode, error) {
+	fields, err := fieldNodes(columns)
+	if err != nil {
+		return nil, err
+	}
+	return schema.NewGroupNode("schema", parquet.Repetitions.Required, fields, -1)
+}
+
+func fieldNodes(columns []Column) (schema.FieldList, error) {
 	var fields schema.FieldList
 	for _, c := range columns {
-		var node schema.Node
-		var err error
-		switch c.Kind {
-		case String:
-			node, err = schema.NewPrimitiveNodeLogical(c.Name, parquet.Repetitions.Required, schema.StringLogicalType{}, parquet.Types.ByteArray, 0, -1)
-		case Int64:
-			node = schema.NewInt64Node(c.Name, parquet.Repetitions.Required, -1)
-		case Float64:
-			node = schema.NewFloat64Node(c.Name, parquet.Repetitions.Required, -1)
-		case Bool:
-			node = schema.NewBooleanNode(c.Name, parquet.Repetitions.Required, -1)
-		case Picture:
-			node, err = pictureNode(c.Name)
-		default:
-			err = fmt.Errorf("kind %d is unknown", c.Kind)
-		}
+		node, err := fieldNode(c)
 		if err != nil {
 			return nil, fmt.Errorf("column %s: %w", c.Name, err)
 		}
 		fields = append(fields, node)
 	}
-	return schema.NewGroupNode("schema", parquet.Repetitions.Required, fields, -1)
+	return fields, nil
+}
+
+func fieldNode(c Column) (schema.Node, error) {
+	switch c.Kind {
+	case String:
+		return schema.NewPrimitiveNodeLogical(c.Name, parquet.Repetitions.Required, schema.StringLogicalType{}, parquet.Types.ByteArray, 0, -1)
+	case Int64:
+		return schema.NewInt64Node(c.Name, parquet.Repetitions.Required, -1), nil
+	case Float64:
+		return schema.NewFloat64Node(c.Name, parquet.Repetitions.Required, -1), nil
+	case Bool:
+		return schema.NewBooleanNode(c.Name, parquet.Repetitions.Required, -1), nil
+	case Picture:
+		return pictureNode(c.Name)
+	case List:
+		return listNode(c)
+	}
+	return nil, fmt.Errorf("kind %d is unknown", c.Kind)
+}
+
+// listNode has the three levels that the format asks of a list
+// (LogicalTypes.md), of which neither the list nor a struct in it may be null.
+func listNode(c Column) (schema.Node, error) {
+	var element schema.Node
+	var err error
+	if c.bare() {
+		of := c.Of[0]
+		of.Name = "element"
+		element, err = fieldNode(of)
+	} else {
+		var fields schema.FieldList
+		if fields, err = fieldNodes(c.Of); err == nil {
+			element, err = schema.NewGroupNode("element", parquet.Repetitions.Required, fields, -1)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	list, err := schema.NewGroupNode("list", parquet.Repetitions.Repeated, schema.FieldList{element}, -1)
+	if err != nil {
+		return nil, err
+	}
+	return schema.NewGroupNodeLogical(c.Name, parquet.Repetitions.Required, schema.FieldList{list}, schema.NewListLogicalType(), -1)
 }
 
 // pictureNode is the type of datasets.Image, its fields in this order.
@@ -80,21 +126,35 @@ func pictureNode(name string) (schema.Node, error) {
 // features is the metadata from which Hugging Face's datasets learns that a
 // column holds images.
 func features(columns []Column) (metadata.KeyValueMetadata, error) {
-	byName := map[string]any{}
-	for _, c := range columns {
-		if c.Kind == Picture {
-			byName[c.Name] = map[string]string{"_type": "Image"}
-			continue
-		}
-		dtype := map[Kind]string{String: "string", Int64: "int64", Float64: "float64", Bool: "bool"}[c.Kind]
-		byName[c.Name] = map[string]string{"dtype": dtype, "_type": "Value"}
-	}
-	info, err := json.Marshal(map[string]any{"info": map[string]any{"features": byName}})
+	info, err := json.Marshal(map[string]any{"info": map[string]any{"features": fieldFeatures(columns)}})
 	if err != nil {
 		return nil, err
 	}
 	m := metadata.NewKeyValueMetadata()
 	return m, m.Append("huggingface", string(info))
+}
+
+func fieldFeatures(columns []Column) map[string]any {
+	byName := map[string]any{}
+	for _, c := range columns {
+		byName[c.Name] = feature(c)
+	}
+	return byName
+}
+
+func feature(c Column) any {
+	switch c.Kind {
+	case Picture:
+		return map[string]string{"_type": "Image"}
+	case List:
+		// JSON's list is what old and new releases take for one.
+		if c.bare() {
+			return []any{feature(c.Of[0])}
+		}
+		return []any{fieldFeatures(c.Of)}
+	}
+	dtype := map[Kind]string{String: "string", Int64: "int64", Float64: "float64", Bool: "bool"}[c.Kind]
+	return map[string]string{"dtype": dtype, "_type": "Value"}
 }
 
 // kindOf is the kind of a top-level field, if its cells can be read.
@@ -117,7 +177,8 @@ func kindOf(n schema.Node) (Kind, bool) {
 	plain := leaf.LogicalType().IsNone() || !leaf.LogicalType().IsValid()
 	switch leaf.PhysicalType() {
 	case parquet.Types.ByteArray:
-		if _, text := leaf.LogicalType().(schema.StringLogicalType); text {
+		switch leaf.LogicalType().(type) {
+		case schema.StringLogicalType, schema.JSONLogicalType, schema.EnumLogicalType:
 			return String, true
 		}
 		return Picture, plain

@@ -1,10 +1,10 @@
 package parquet
 
 import (
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/compress"
@@ -23,6 +23,7 @@ type WriterOptions struct {
 // goroutine.
 type Writer struct {
 	columns []Column
+	leaves  []leafColumn
 	o       WriterOptions
 	sink    *stickySink
 	file    *file.Writer
@@ -72,12 +73,18 @@ func NewWriter(w io.Writer, columns []Column, o WriterOptions) (*Writer, error) 
 		parquet.WithCreatedBy("irgdata"),
 	}
 	for _, c := range columns {
-		if c.Kind == Picture { // encoded images do not compress, and have no useful order
-			path := c.Name + ".bytes"
-			properties = append(properties, parquet.WithCompressionFor(path, compress.Codecs.Uncompressed), parquet.WithStatsFor(path, false))
+		if c.Base64 {
+			// The library's zstd gives up on it, and keeps it at its size.
+			properties = append(properties, parquet.WithCompressionFor(c.Name, compress.Codecs.Gzip), parquet.WithCompressionLevelFor(c.Name, gzip.HuffmanOnly))
 		}
-		if c.Kind == String {
-			properties = append(properties, parquet.WithStatsFor(c.Name, false)) // texts can be megabytes long
+	}
+	leaves := leavesOf(columns)
+	for _, l := range leaves {
+		if l.kind == Picture { // encoded images do not compress
+			properties = append(properties, parquet.WithCompressionFor(l.name, compress.Codecs.Uncompressed))
+		}
+		if l.kind == Picture || l.kind == String { // they have no useful order, and texts can be megabytes long
+			properties = append(properties, parquet.WithStatsFor(l.name, false))
 		}
 	}
 	sink := &stickySink{w: w}
@@ -85,7 +92,7 @@ func NewWriter(w io.Writer, columns []Column, o WriterOptions) (*Writer, error) 
 	if sink.err != nil {
 		return nil, fmt.Errorf("parquet: write the header: %w", sink.err)
 	}
-	return &Writer{columns: columns, o: o, sink: sink, file: writer}, nil
+	return &Writer{columns: columns, leaves: leaves, o: o, sink: sink, file: writer}, nil
 }
 
 // Write adds a row and ends the row group when it is full. The cells must not
@@ -96,7 +103,7 @@ func (w *Writer) Write(row Row) error {
 		return fmt.Errorf("parquet: a row has %d cells, want %d", len(row), len(w.columns))
 	}
 	for i, c := range w.columns {
-		if !fits(c.Kind, row[i]) {
+		if !fits(c, row[i]) {
 			return fmt.Errorf("parquet: column %s: a cell is a %T, which does not fit", c.Name, row[i])
 		}
 	}
@@ -111,9 +118,9 @@ func (w *Writer) Write(row Row) error {
 	return nil
 }
 
-func fits(k Kind, cell any) bool {
+func fits(c Column, cell any) bool {
 	var ok bool
-	switch k {
+	switch c.Kind {
 	case String:
 		_, ok = cell.(string)
 	case Int64:
@@ -125,6 +132,15 @@ func fits(k Kind, cell any) bool {
 	case Picture:
 		_, ok = cell.(Image)
 		ok = ok || cell == nil
+	case List:
+		var elements []Row
+		elements, ok = cell.([]Row)
+		for _, element := range elements {
+			ok = ok && len(element) == len(c.Of)
+			for i := 0; ok && i < len(element); i++ {
+				ok = fits(c.Of[i], element[i])
+			}
+		}
 	}
 	return ok
 }
@@ -136,6 +152,14 @@ func size(cell any) int64 {
 		return int64(len(c))
 	case Image:
 		return int64(len(c.Bytes) + len(c.Path))
+	case []Row:
+		n := int64(8)
+		for _, element := range c {
+			for _, cell := range element {
+				n += size(cell)
+			}
+		}
+		return n
 	}
 	return 8
 }
@@ -165,46 +189,40 @@ func (w *Writer) writeRows() (err error) {
 		}
 	}()
 	group := w.file.AppendRowGroup()
-	for i, c := range w.columns {
-		leaves := []func(Image) []byte{nil} // the cell itself
-		if c.Kind == Picture {
-			leaves = []func(Image) []byte{Image.bytes, Image.path}
+	for _, l := range w.leaves {
+		chunk, err := group.NextColumn()
+		if err != nil {
+			return err
 		}
-		for _, leaf := range leaves {
-			chunk, err := group.NextColumn()
-			if err != nil {
-				return err
-			}
-			if err := w.writeColumn(chunk, i, leaf); err != nil {
-				return fmt.Errorf("column %s: %w", c.Name, err)
-			}
-			if err := chunk.Close(); err != nil {
-				return fmt.Errorf("column %s: %w", c.Name, err)
-			}
+		if err := w.writeLeaf(chunk, l); err != nil {
+			return fmt.Errorf("column %s: %w", l.name, err)
+		}
+		if err := chunk.Close(); err != nil {
+			return fmt.Errorf("column %s: %w", l.name, err)
 		}
 	}
 	return group.Close()
 }
 
-func (i Image) bytes() []byte { return i.Bytes }
-func (i Image) path() []byte  { return []byte(strings.ToValidUTF8(i.Path, "\ufffd")) }
-
-// writeColumn writes one leaf of the rows' cells, a few at a time, so that
+// writeLeaf writes one leaf of the rows' cells, a few rows at a time, so that
 // converted values take little memory.
-func (w *Writer) writeColumn(chunk file.ColumnChunkWriter, i int, leaf func(Image) []byte) error {
+func (w *Writer) writeLeaf(chunk file.ColumnChunkWriter, l leafColumn) error {
 	for rows := w.rows; len(rows) > 0; {
 		n := min(len(rows), batchRows)
+		var s shredded
+		for _, row := range rows[:n] {
+			s.cell(w.columns[l.column], row[l.column], l.steps, position{})
+		}
 		var err error
 		switch chunk := chunk.(type) {
 		case *file.ByteArrayColumnChunkWriter:
-			values, levels := byteArrays(rows[:n], i, leaf)
-			_, err = chunk.WriteBatch(values, levels, nil)
+			_, err = chunk.WriteBatch(s.bytes, s.definitions, s.repetitions)
 		case *file.Int64ColumnChunkWriter:
-			_, err = chunk.WriteBatch(cells[int64](rows[:n], i), nil, nil)
+			_, err = chunk.WriteBatch(s.integers, s.definitions, s.repetitions)
 		case *file.Float64ColumnChunkWriter:
-			_, err = chunk.WriteBatch(cells[float64](rows[:n], i), nil, nil)
+			_, err = chunk.WriteBatch(s.floats, s.definitions, s.repetitions)
 		case *file.BooleanColumnChunkWriter:
-			_, err = chunk.WriteBatch(cells[bool](rows[:n], i), nil, nil)
+			_, err = chunk.WriteBatch(s.bools, s.definitions, s.repetitions)
 		default:
 			err = errors.New("no such writer")
 		}
@@ -214,31 +232,6 @@ func (w *Writer) writeColumn(chunk file.ColumnChunkWriter, i int, leaf func(Imag
 		rows = rows[n:]
 	}
 	return nil
-}
-
-// byteArrays are the texts of a column, or one leaf of its pictures with their
-// definition levels.
-func byteArrays(rows []Row, i int, leaf func(Image) []byte) (values []parquet.ByteArray, levels []int16) {
-	const null, present = 0, 2 // a field of a nullable struct is never null itself
-	for _, row := range rows {
-		switch cell := row[i].(type) {
-		case string:
-			values = append(values, parquet.ByteArray(strings.ToValidUTF8(cell, "\ufffd")))
-		case Image:
-			values, levels = append(values, leaf(cell)), append(levels, present)
-		default:
-			levels = append(levels, null)
-		}
-	}
-	return values, levels
-}
-
-func cells[T any](rows []Row, i int) []T {
-	values := make([]T, len(rows))
-	for r, row := range rows {
-		values[r] = row[i].(T)
-	}
-	return values
 }
 
 // Rows and RowGroups count what was written so far.

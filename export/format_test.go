@@ -1,0 +1,700 @@
+package export_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/export"
+	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/internal/blob/faultblob"
+	"github.com/irgdata/irgdata/internal/images"
+	"github.com/irgdata/irgdata/internal/parquet"
+	"github.com/irgdata/irgdata/manifests"
+	"github.com/irgdata/irgdata/modes"
+)
+
+// otherFormats are those that export.Write writes.
+func otherFormats() []export.Format { return export.Formats()[1:] }
+
+func formatOptions(t testing.TB, f export.Format, s export.Selection) export.Options {
+	return export.Options{Format: f, Selection: s, Prompts: modes.DefaultPrompts(), Work: t.TempDir(), Renderers: 3}
+}
+
+// written writes a format of a snapshot into a new folder.
+func written(t *testing.T, store blob.Store, s manifests.Snapshot, f export.Format, sel export.Selection) (export.Manifest, *blob.File) {
+	t.Helper()
+	dest := newStore(t)
+	m, _, err := export.Write(t.Context(), store, s, dest, formatOptions(t, f, sel))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range m.Modes {
+		rows := int64(0)
+		for _, file := range l.Files {
+			rows += file.Rows
+			if err := blob.Verify(t.Context(), dest, file.Path, file.Digest); err != nil {
+				t.Error(err)
+			}
+		}
+		if rows != l.Rows {
+			t.Errorf("%s: the files of %s have %d rows, want %d", f, l.Mode, rows, l.Rows)
+		}
+	}
+	return m, dest
+}
+
+func snapshot(t *testing.T, n int) (*blob.File, manifests.Snapshot) {
+	t.Helper()
+	store := newStore(t)
+	s, err := publish(t.Context(), t, store, n, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store, s
+}
+
+// TestFormatsAreFunctionsOfTheSnapshot: renderers change no byte, and an export
+// that is there is left as it is, unless it is another one.
+func TestFormatsAreFunctionsOfTheSnapshot(t *testing.T) {
+	t.Parallel()
+	store, s := snapshot(t, 10)
+	for _, f := range otherFormats() {
+		for _, sel := range []export.Selection{{}, {Validation: 0.3, Shuffle: true, Seed: 5}} {
+			if testing.Short() && !sel.Shuffle {
+				continue
+			}
+			_, first := written(t, store, s, f, sel)
+			dest := newStore(t)
+			o := formatOptions(t, f, sel)
+			o.Renderers = 1
+			if _, wrote, err := export.Write(t.Context(), store, s, dest, o); err != nil || !wrote {
+				t.Fatal(f, wrote, err)
+			}
+			sameTrees(t, tree(t, first.URL(".")), tree(t, dest.URL(".")))
+			if _, wrote, err := export.Write(t.Context(), store, s, dest, o); err != nil || wrote {
+				t.Errorf("%s: a repeated export wrote (%v)", f, err)
+			}
+			o.Selection.Stage = 2
+			if f == export.LLaVA {
+				o.Selection = export.Selection{Where: `source == "s"`}
+			}
+			if _, _, err := export.Write(t.Context(), store, s, dest, o); err == nil || !strings.Contains(err.Error(), "another export") {
+				t.Errorf("%s: another export was written over the first (%v)", f, err)
+			}
+		}
+	}
+}
+
+// TestEveryFaultOfAFormatIsMended fails each operation of the destination in
+// turn: no failure shows an export, and the next try has the bytes of an
+// undisturbed one.
+func TestEveryFaultOfAFormatIsMended(t *testing.T) {
+	t.Parallel()
+	store, s := snapshot(t, 2)
+	formats := otherFormats()
+	if testing.Short() {
+		formats = []export.Format{export.JSONL, export.WebDataset} // the writing of Parquet takes its time
+	}
+	for _, f := range formats {
+		_, undisturbed := written(t, store, s, f, export.Selection{})
+		want := tree(t, undisturbed.URL("."))
+		failed := 0
+		for operation := 0; ; operation++ {
+			below := newStore(t)
+			dest := faultblob.New(below, faultblob.Nth(operation, faultblob.Midway))
+			_, _, err := export.Write(t.Context(), store, s, dest, formatOptions(t, f, export.Selection{}))
+			if err != nil {
+				failed++
+				if !errors.Is(err, faultblob.ErrInjected) {
+					t.Fatalf("%s: operation %d: %v", f, operation, err)
+				}
+				if _, err := export.ReadManifest(t.Context(), below); !errors.Is(err, blob.ErrNotExist) {
+					t.Fatalf("%s: operation %d failed and there is an export (%v)", f, operation, err)
+				}
+				if _, _, err := export.Write(t.Context(), store, s, below, formatOptions(t, f, export.Selection{})); err != nil {
+					t.Fatal(err)
+				}
+			}
+			sameTrees(t, want, tree(t, below.URL(".")))
+			if dest.Operations() <= operation {
+				break
+			}
+		}
+		if failed < 2 {
+			t.Errorf("%s: %d operations were made to fail", f, failed)
+		}
+	}
+}
+
+// TestCancelledFormatEnds: a cancelled export leaves no manifest.
+func TestCancelledFormatEnds(t *testing.T) {
+	t.Parallel()
+	store, s := snapshot(t, 3)
+	for _, f := range otherFormats() {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		dest := newStore(t)
+		if _, _, err := export.Write(ctx, store, s, dest, formatOptions(t, f, export.Selection{})); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: got %v", f, err)
+		}
+		if _, err := export.ReadManifest(t.Context(), dest); !errors.Is(err, blob.ErrNotExist) {
+			t.Errorf("%s: got %v", f, err)
+		}
+	}
+}
+
+// chat is an example as a reader of JSON sees it.
+type chat struct {
+	ID, Mode, Prompt string
+	Images           []string
+	Messages         []struct {
+		Role    string
+		Content []struct{ Type, Text, Image string }
+	}
+}
+
+// shown is what an example is made of, for comparison.
+type shown struct {
+	mode, prompt string
+	images       []irgdata.Digest
+}
+
+// wanted are the examples of a snapshot of n items, in order.
+func wantedExamples(n int, mode modes.Mode) (all []shown) {
+	for i := range n {
+		if i%5 == 4 || mode.Name == lostMode && i%7 == 0 {
+			continue
+		}
+		x := shown{mode: mode.Name, prompt: fmt.Sprintf("subject %d & <b>", i)}
+		for _, slot := range mode.Images() {
+			number := 2 * i // the reference, which is the improved image too
+			if slot == irgdata.SlotDraft {
+				number++
+			}
+			x.images = append(x.images, irgdata.DigestOf(picture(number)))
+		}
+		all = append(all, x)
+	}
+	return all
+}
+
+func compare(t *testing.T, f export.Format, m export.Manifest, n int, got []shown) {
+	t.Helper()
+	var want []shown
+	for _, l := range m.Modes {
+		mode, err := modes.Select([]string{l.Mode})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, wantedExamples(n, mode[0])...)
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(shown{})); diff != "" || len(got) == 0 {
+		t.Errorf("%s: %s", f, diff)
+	}
+}
+
+// read makes an example of its JSON; load fetches an image by its name.
+func read(t *testing.T, text []byte, load func(name string) []byte) shown {
+	t.Helper()
+	var c chat
+	if err := json.Unmarshal(text, &c); err != nil {
+		t.Fatal(err)
+	}
+	x := shown{mode: c.Mode, prompt: c.Prompt}
+	for _, m := range c.Messages {
+		for _, part := range m.Content {
+			if part.Type == "image" {
+				x.images = append(x.images, irgdata.DigestOf(load(part.Image)))
+			}
+		}
+	}
+	if len(c.Images) != len(x.images) {
+		t.Errorf("%d images and %d parts that show one", len(c.Images), len(x.images))
+	}
+	return x
+}
+
+const formatItems = 16
+
+func TestJSONLRoundTrip(t *testing.T) {
+	t.Parallel()
+	store, s := snapshot(t, formatItems)
+	m, dest := written(t, store, s, export.JSONL, export.Selection{})
+	var got []shown
+	files := tree(t, dest.URL("."))
+	for _, l := range m.Modes {
+		for line := range strings.Lines(files[l.Files[0].Path]) {
+			got = append(got, read(t, []byte(line), func(name string) []byte { return []byte(files[name]) }))
+		}
+	}
+	compare(t, export.JSONL, m, formatItems, got)
+}
+
+func TestWebDatasetRoundTrip(t *testing.T) {
+	t.Parallel()
+	store, s := snapshot(t, formatItems)
+	m, dest := written(t, store, s, export.WebDataset, export.Selection{})
+	var got []shown
+	for _, l := range m.Modes {
+		var keys []string
+		samples := map[string]map[string][]byte{}
+		file, err := os.Open(dest.URL(l.Files[0].Path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		for r := tar.NewReader(file); ; {
+			h, err := r.Next()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			key, name, _ := strings.Cut(h.Name, ".")
+			if len(keys) == 0 || keys[len(keys)-1] != key { // a sample's files are neighbours
+				keys = append(keys, key)
+				samples[key] = map[string][]byte{}
+			}
+			if samples[key][name], err = io.ReadAll(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !slices.IsSorted(keys) || len(keys) != len(slices.Compact(slices.Clone(keys))) {
+			t.Errorf("the keys are %v", keys)
+		}
+		for _, key := range keys {
+			got = append(got, read(t, samples[key]["json"], func(name string) []byte { return samples[key][name] }))
+		}
+	}
+	compare(t, export.WebDataset, m, formatItems, got)
+}
+
+func TestLLaVARoundTrip(t *testing.T) {
+	t.Parallel()
+	store, s := snapshot(t, formatItems)
+	m, dest := written(t, store, s, export.LLaVA, export.Selection{})
+	files := tree(t, dest.URL("."))
+	var info map[string]struct {
+		FileName string `json:"file_name"`
+		Columns  map[string]string
+	}
+	if err := json.Unmarshal([]byte(files["dataset_info.json"]), &info); err != nil || len(info) != 2 {
+		t.Fatalf("dataset_info.json has %d entries (%v)", len(info), err)
+	}
+	var got []shown
+	for _, l := range m.Modes {
+		var rows []map[string]any
+		if err := json.Unmarshal([]byte(files[info["irgl_"+l.Mode+"_train"].FileName]), &rows); err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range rows {
+			x := shown{mode: l.Mode}
+			marks := 0
+			for i, turn := range row["conversations"].([]any) {
+				turn := turn.(map[string]any)
+				if turn["from"] != []string{"human", "gpt"}[i%2] {
+					t.Errorf("turn %d is of %v", i, turn["from"])
+				}
+				value := turn["value"].(string)
+				marks += strings.Count(value, "<image>")
+				if _, after, ok := strings.Cut(value, "subject "); ok && x.prompt == "" {
+					number, _, _ := strings.Cut(after, " ")
+					x.prompt = "subject " + number + " & <b>"
+				}
+			}
+			for _, path := range row["images"].([]any) {
+				x.images = append(x.images, irgdata.DigestOf([]byte(files[path.(string)])))
+			}
+			if marks != len(x.images) {
+				t.Errorf("%d marks for %d images", marks, len(x.images))
+			}
+			got = append(got, x)
+		}
+	}
+	compare(t, export.LLaVA, m, formatItems, got)
+}
+
+// TestMDSRoundTrip reads shards after the definition of the format in
+// streaming/base/format/mds/reader.py.
+func TestMDSRoundTrip(t *testing.T) {
+	t.Parallel()
+	store, s := snapshot(t, formatItems)
+	m, dest := written(t, store, s, export.MDS, export.Selection{})
+	files := tree(t, dest.URL("."))
+	var got []shown
+	for _, l := range m.Modes {
+		folder := path.Dir(l.Files[0].Path)
+		var index struct {
+			Version int
+			Shards  []struct {
+				Names   []string `json:"column_names"`
+				Samples int
+				RawData struct {
+					Basename string
+					Bytes    int
+				} `json:"raw_data"`
+			}
+		}
+		if err := json.Unmarshal([]byte(files[folder+"/index.json"]), &index); err != nil || index.Version != 2 {
+			t.Fatal(index.Version, err)
+		}
+		for _, shard := range index.Shards {
+			data := []byte(files[folder+"/"+shard.RawData.Basename])
+			number := func(at uint32) uint32 { return binary.LittleEndian.Uint32(data[at:]) }
+			if len(data) != shard.RawData.Bytes || int(number(0)) != shard.Samples || !slices.IsSorted(shard.Names) {
+				t.Fatalf("%d bytes, %d samples, columns %v", len(data), number(0), shard.Names)
+			}
+			for i := range uint32(shard.Samples) {
+				begin, end := number(4+4*i), number(8+4*i)
+				at := begin + 4*uint32(len(shard.Names))
+				columns := map[string][]byte{}
+				for c, name := range shard.Names {
+					size := number(begin + 4*uint32(c))
+					columns[name] = data[at : at+size]
+					at += size
+				}
+				if at != end {
+					t.Fatalf("a sample ends at %d, want %d", at, end)
+				}
+				x := shown{mode: l.Mode, prompt: string(columns["prompt"])}
+				for n := 0; columns[fmt.Sprintf("image%d", n)] != nil; n++ {
+					x.images = append(x.images, irgdata.DigestOf(columns[fmt.Sprintf("image%d", n)]))
+				}
+				got = append(got, x)
+			}
+		}
+	}
+	compare(t, export.MDS, m, formatItems, got)
+}
+
+// TestHFRoundTrip reads the plain columns; export/readers reads the nested ones
+// with Hugging Face's datasets.
+func TestHFRoundTrip(t *testing.T) {
+	t.Parallel()
+	store, s := snapshot(t, formatItems)
+	if err := manifests.PutAccount(t.Context(), store, s.Number, manifests.Account{
+		Steps: []manifests.StepUsage{{Step: "draft/1", Model: "m@1", Usage: manifests.Usage{Calls: 7, GPUSeconds: 7200}}}, Total: manifests.Usage{Calls: 7},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	m, dest := written(t, store, s, export.HF, export.Selection{Validation: 0.3})
+	files := tree(t, dest.URL("."))
+	for _, mode := range modes.All() {
+		var want, got []string
+		for _, x := range wantedExamples(formatItems, mode) {
+			want = append(want, x.prompt)
+		}
+		for _, l := range m.Modes {
+			if l.Mode != mode.Name {
+				continue
+			}
+			for row, err := range rowsOf(t, dest, l, "prompt", "license") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, row[0].(string))
+				if row[1] != "CC0-1.0" {
+					t.Errorf("the licence is %v", row[1])
+				}
+			}
+		}
+		slices.Sort(want)
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", mode.Name, diff)
+		}
+	}
+	for _, want := range []string{
+		"license: cc0-1.0", "config_name: improving_full_learning", "split: validation", "list: image",
+		"hf upload", "assets/example-1-draft.png", "| `draft/1` | `m@1` | 7 |", "16 items came from the sources; 3 were rejected", "| annotate | refused | all | 3 |",
+	} {
+		if !strings.Contains(files["README.md"], want) {
+			t.Errorf("the card lacks %q", want)
+		}
+	}
+	var croissant map[string]any
+	if err := json.Unmarshal([]byte(files["croissant.json"]), &croissant); err != nil || len(croissant["recordSet"].([]any)) != len(m.Modes) {
+		t.Errorf("croissant.json: %v", err)
+	}
+	if files["assets/example-1-draft.png"] != string(picture(1)) {
+		t.Error("the example's draft is another image")
+	}
+}
+
+func rowsOf(t *testing.T, dest *blob.File, l export.ModeFiles, columns ...string) func(func(parquet.Row, error) bool) {
+	return func(yield func(parquet.Row, error) bool) {
+		for _, f := range l.Files {
+			encoded, err := os.ReadFile(dest.URL(f.Path))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := parquet.NewReader(bytes.NewReader(encoded))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for row, err := range r.Rows(t.Context(), columns...) {
+				if !yield(row, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func TestTrajectoriesRoundTrip(t *testing.T) {
+	t.Parallel()
+	store, s := snapshot(t, formatItems)
+	m, dest := written(t, store, s, export.Parquet, export.Selection{Validation: 0.3})
+	seen := map[string]string{}
+	for _, l := range m.Modes {
+		for row, err := range rowsOf(t, dest, l, "prompt", "split", "draft_min_side", "reference", lostMode) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen[row[0].(string)] = row[1].(string)
+			if row[1] != string(l.Split) || row[2] != 64.0 || math.IsNaN(row[2].(float64)) || len(row[3].(parquet.Image).Bytes) == 0 {
+				t.Errorf("row %v", row[:3])
+			}
+		}
+	}
+	splits := map[string]int{}
+	for _, split := range seen {
+		splits[split]++
+	}
+	if len(seen) != int(s.Counts.Trajectories) || splits["train"] == 0 || splits["validation"] == 0 {
+		t.Errorf("%d rows, splits %v", len(seen), splits)
+	}
+}
+
+// prompts reads a JSONL export: the numbers of the subjects of each mode and
+// split, in order.
+func prompts(t *testing.T, m export.Manifest, dest *blob.File) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	for _, l := range m.Modes {
+		text, err := os.ReadFile(filepath.Join(dest.URL("."), l.Files[0].Path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			var c chat
+			if err := json.Unmarshal([]byte(line), &c); err != nil {
+				t.Fatal(err)
+			}
+			key := l.Mode + "/" + string(l.Split)
+			all[key] = append(all[key], strings.Fields(c.Prompt)[1])
+		}
+	}
+	return all
+}
+
+func weight(x float64) *float64 { return &x }
+func count(n int64) *int64      { return &n }
+
+const full, generation = "initial_full_learning/train", "initial_thinking_generation_learning/train"
+
+func TestSelections(t *testing.T) {
+	t.Parallel()
+	store, s := snapshot(t, 20) // 16 trajectories
+	inOrder := strings.Fields("0 1 2 3 5 6 7 8 10 11 12 13 15 16 17 18")
+	for _, c := range []struct {
+		name  string
+		s     export.Selection
+		check func(t *testing.T, got map[string][]string, m export.Manifest)
+	}{
+		{"all", export.Selection{}, func(t *testing.T, got map[string][]string, _ export.Manifest) {
+			if len(got) != 6 || !slices.Equal(got[full], inOrder) {
+				t.Errorf("got %v", got)
+			}
+		}},
+		{"the second stage", export.Selection{Stage: 2}, func(t *testing.T, got map[string][]string, _ export.Manifest) {
+			if len(got) != 2 {
+				t.Errorf("got %v", got)
+			}
+		}},
+		{"where", export.Selection{Where: `prompt contains "1" && draft_min_side == 64 && source == "s"`}, func(t *testing.T, got map[string][]string, _ export.Manifest) {
+			if want := strings.Fields("1 10 11 12 13 15 16 17 18"); !slices.Equal(got[full], want) {
+				t.Errorf("got %v, want %v", got[full], want)
+			}
+		}},
+		{"shuffled", export.Selection{Shuffle: true, Seed: 3}, func(t *testing.T, got map[string][]string, _ export.Manifest) {
+			sorted := slices.SortedFunc(slices.Values(got[full]), func(a, b string) int { return slices.Index(inOrder, a) - slices.Index(inOrder, b) })
+			if slices.Equal(got[full], inOrder) || !slices.Equal(sorted, inOrder) || !slices.Equal(got[full], got[generation]) {
+				t.Errorf("got %v", got[full])
+			}
+		}},
+		{"weights", export.Selection{Mix: []export.Share{{Mode: "initial_full_learning", Weight: weight(2.5)}, {Mode: "initial_thinking_generation_learning", Weight: weight(0)}}}, func(t *testing.T, got map[string][]string, m export.Manifest) {
+			times := map[string]int{}
+			for _, p := range got[full] {
+				times[p]++
+			}
+			twice := 0
+			for _, n := range times {
+				if n == 2 {
+					twice++
+				} else if n != 3 {
+					t.Errorf("an example is there %d times", n)
+				}
+			}
+			if !slices.Equal(got[full][:16], inOrder) || len(times) != 16 || twice != 8 || got[generation] != nil || m.Mix[0].Taken != 40 || m.Mix[0].Available != 16 {
+				t.Errorf("got %v, mix %+v", got[full], m.Mix)
+			}
+		}},
+		{"counts", export.Selection{Mix: []export.Share{{Source: "s", Count: count(30)}}}, func(t *testing.T, got map[string][]string, m export.Manifest) {
+			rows := int64(0)
+			for _, l := range m.Modes {
+				rows += l.Rows
+			}
+			if rows != 30 || m.Mix[0].Taken != 30 {
+				t.Errorf("%d rows, mix %+v", rows, m.Mix)
+			}
+		}},
+		{"one split", export.Selection{Split: export.Validation, Validation: 0.3}, func(t *testing.T, got map[string][]string, m export.Manifest) {
+			if got[full] != nil || len(got["initial_full_learning/validation"]) == 0 {
+				t.Errorf("got %v", got)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m, dest := written(t, store, s, export.JSONL, c.s)
+			c.check(t, prompts(t, m, dest), m)
+		})
+	}
+}
+
+// TestSelectionForTheTrainer: the official trainer's form takes selections too.
+func TestSelectionForTheTrainer(t *testing.T) {
+	t.Parallel()
+	store, s := snapshot(t, 20)
+	o := options(t, 1, 2)
+	o.Selection = export.Selection{Stage: 2, Where: `prompt != "subject 0 & <b>"`, Mix: []export.Share{{Weight: weight(2)}}, Shuffle: true, Seed: 1}
+	m, _, err := export.WriteIRG(t.Context(), store, s, newStore(t), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Modes) != 2 || m.Modes[0].Rows != 30 {
+		t.Errorf("got %+v", m.Modes)
+	}
+	o.Selection = export.Selection{Where: `prompt == "subject 1 & <b>"`}
+	var few *export.TooFewRowsError
+	if _, _, err := export.WriteIRG(t.Context(), store, s, newStore(t), o); !errors.As(err, &few) {
+		t.Errorf("one row for two readers: got %v", err)
+	}
+}
+
+func TestWrongSelections(t *testing.T) {
+	t.Parallel()
+	store, s := snapshot(t, 3)
+	for _, c := range []struct {
+		s    export.Selection
+		want string
+	}{
+		{export.Selection{Where: `sorce == "s"`}, "where: character 1: unknown name sorce\n  sorce == \"s\"\n  ^"},
+		{export.Selection{Where: `sorce == "s"`}, "or a score of the snapshot (draft_min_side)"},
+		{export.Selection{Where: `source == 3`}, "character 8: invalid operation: == (mismatched types string and int)"},
+		{export.Selection{Where: `source ==`}, "character 9: unexpected token EOF"},
+		{export.Selection{Where: `prompt`}, "expected bool, but got string"},
+		{export.Selection{Where: `now().Year() > 2000`}, "unknown name now"},
+		{export.Selection{Where: `source == "none"`}, "takes none of the 3 trajectories"},
+		{export.Selection{Stage: 3}, "stage is 3: want 1 or 2"},
+		{export.Selection{Split: "test"}, `split is "test": want "train" or "validation"`},
+		{export.Selection{Split: export.Validation}, "set validation"},
+		{export.Selection{Validation: 1}, "validation is 1"},
+		{export.Selection{Mix: []export.Share{{Mode: "x", Weight: weight(1)}}}, `mix[0]: mode "x" is unknown`},
+		{export.Selection{Mix: []export.Share{{}}}, "mix[0]: want either a weight or a count"},
+		{export.Selection{Mix: []export.Share{{Source: "x", Count: count(1)}}}, "mix[0]: count is 1 and no example fits"},
+		{export.Selection{Mix: []export.Share{{Weight: weight(0)}}}, "the mix takes no mode"},
+	} {
+		dest := newStore(t)
+		_, _, err := export.Write(t.Context(), store, s, dest, formatOptions(t, export.JSONL, c.s))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: got %v, want %q", c.s, err, c.want)
+		}
+		if files := tree(t, dest.URL(".")); len(files) > 0 {
+			t.Errorf("%+v: a refused export wrote %d files", c.s, len(files))
+		}
+	}
+}
+
+// TestSplitsLeakNothing: pairs of the same prompt or the same image are in the
+// same split, and so is what is connected through them.
+func TestSplitsLeakNothing(t *testing.T) {
+	t.Parallel()
+	store := newStore(t)
+	pictures := images.NewStore(store)
+	const n = 90
+	linked := func(yield func(irgdata.Item[irgdata.Judged], error) bool) {
+		for i := range n {
+			it, err := item(t.Context(), 10*i, pictures)
+			if err == nil {
+				p := &it.Value.Trajectory
+				// Threes: the first two share an image, the last two a prompt.
+				group := i / 3
+				number := 2 * group
+				if i%3 == 2 {
+					number++
+				}
+				var ref irgdata.ImageRef
+				ref, err = pictures.Put(t.Context(), picture(number))
+				prompt := fmt.Sprintf("subject %d", 3*group+min(i%3, 1))
+				pair := p.Pair
+				pair.Prompt, pair.Image, pair.ID = prompt, ref, irgdata.PairID(prompt, ref.Digest)
+				made := irgdata.NewTrajectory(pair, irgdata.Distill)
+				for _, slot := range []irgdata.Slot{irgdata.SlotThinking, irgdata.SlotDraftThinking, irgdata.SlotDraft, irgdata.SlotReflection} {
+					made.Slots[slot] = p.Slots[slot]
+				}
+				it.Value.Trajectory = made
+			}
+			if !yield(it, err) || err != nil {
+				return
+			}
+		}
+	}
+	o := shardOptions(t, 2)
+	o.Bytes, o.RowGroupBytes, o.RowGroupRows = 1<<20, 1<<20, 100
+	s, err := publishItems(t.Context(), store, linked, pictures, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, dest := written(t, store, s, export.JSONL, export.Selection{Validation: 0.3})
+	split := map[int]string{}
+	held := 0
+	for key, subjects := range prompts(t, m, dest) {
+		if !strings.HasPrefix(key, "initial_full_learning/") {
+			continue
+		}
+		for _, subject := range subjects {
+			var number int
+			if _, err := fmt.Sscan(subject, &number); err != nil {
+				t.Fatal(err)
+			}
+			if there, ok := split[number/3]; ok && there != key {
+				t.Errorf("group %d is in %s and in %s", number/3, there, key)
+			}
+			split[number/3] = key
+			if strings.HasSuffix(key, "validation") {
+				held++
+			}
+		}
+	}
+	if held < n/10 || held > n*6/10 {
+		t.Errorf("%d of %d pairs are held back, want about 0.3 of them", held, n)
+	}
+}

@@ -1,0 +1,102 @@
+package export
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/modes"
+)
+
+// progressName is the object from which an export goes on after it was broken
+// off: equal snapshots and options give equal bytes, so that files which are
+// whole need not be written again. It goes when the export is whole.
+const progressName = "progress.json"
+
+// progress is what is done of an export. Modes of the manifest lists the files
+// that are whole.
+type progress struct {
+	Manifest
+	survey
+}
+
+// readProgress reads how far the very export that m describes has come; nil if
+// nothing of it is there.
+func readProgress(ctx context.Context, dest blob.Store, m Manifest, wanted []modes.Mode) (*progress, error) {
+	text, err := blob.ReadAll(ctx, dest, progressName, 256<<20)
+	switch {
+	case errors.Is(err, blob.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	var p progress
+	if err := json.Unmarshal(text, &p); err != nil || !sameExport(p.Manifest, m) || len(p.Counts) != len(wanted) || len(p.Modes) != len(wanted) {
+		return nil, nil // another export's, or another irgdata's
+	}
+	for i, mode := range wanted {
+		if p.Modes[i].Mode != mode.Name || p.Counts[i].Mode != mode.Name {
+			return nil, nil
+		}
+	}
+	if complete(ctx, dest, p.Manifest) != nil {
+		return nil, nil // files went away
+	}
+	p.survey.modes = wanted
+	return &p, p.readRefused(ctx, dest)
+}
+
+func (p progress) put(ctx context.Context, dest blob.Store) error {
+	text, err := json.Marshal(p)
+	if err == nil {
+		err = blob.PutBytes(ctx, dest, progressName, text, blob.PutOptions{})
+	}
+	if err != nil {
+		return fmt.Errorf("note how far the export has come: %w", err)
+	}
+	return nil
+}
+
+// there is how many rows of each mode are in files that are whole.
+func (p progress) there() []int64 {
+	rows := make([]int64, len(p.Modes))
+	for i, m := range p.Modes {
+		for _, f := range m.Files {
+			rows[i] += f.Rows
+		}
+	}
+	return rows
+}
+
+// clear removes what a broken export left in dest but for the files that are
+// whole: the loader would read it. A nil progress has none, and what is there
+// may be of other modes.
+func (p *progress) clear(ctx context.Context, dest blob.Store) error {
+	whole := map[string]bool{}
+	if p != nil {
+		for _, m := range p.Modes {
+			for _, f := range m.Files {
+				whole[f.Path] = true
+			}
+		}
+	} else {
+		for _, name := range []string{progressName, rejectsName} {
+			if err := dest.Delete(ctx, name); err != nil {
+				return fmt.Errorf("remove what a broken export left: %w", err)
+			}
+		}
+	}
+	for _, mode := range modes.Names() {
+		for o, err := range dest.List(ctx, mode+"/") {
+			if err == nil && !whole[o.Key] {
+				err = dest.Delete(ctx, o.Key)
+			}
+			if err != nil {
+				return fmt.Errorf("remove what a broken export left: %w", err)
+			}
+		}
+	}
+	return nil
+}
