@@ -7,7 +7,7 @@ build: ## the irgdata binary in ./bin
 	go build -o bin/ ./cmd/...
 
 test: ## every test
-	go test ./...
+	go test -timeout 20m ./...
 
 lint: ## format, vet, staticcheck, module tidiness
 	@test -z "$$(gofmt -l .)" || { echo "gofmt these files:"; gofmt -l .; exit 1; }
@@ -16,7 +16,7 @@ lint: ## format, vet, staticcheck, module tidiness
 	go mod tidy -diff
 
 race: ## the tests under the race detector, the long ones in their short form
-	go test -race -short ./...
+	go test -race -short -timeout 20m ./...
 
 check: lint test race ## what must be green before a piece of work ends
 

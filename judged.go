@@ -3,9 +3,17 @@ package irgdata
 // Score is a number that a filter rule measured on a trajectory. Scores are
 // stored, so that a changed threshold needs no new measurement.
 type Score struct {
-	Rule  string  `json:"rule"` // the rule and its version, "size/1"
-	Name  string  `json:"name"` // what was measured, "draft.min_side"
-	Value float64 `json:"value"`
+	Rule  string  `json:"rule"`  // the rule and its version, "size/1"
+	Name  string  `json:"name"`  // what was measured, "draft.min_side"
+	Value float64 `json:"value"` // NaN: the rule abstained
+}
+
+// Warning is an objection that was noted and took no mode.
+type Warning struct {
+	Rule   string // its name
+	Name   string // of the score, "draft.min_side"
+	Reason string
+	Score  float64
 }
 
 // Verdict says whether a trajectory serves a mode.
@@ -26,6 +34,7 @@ type Judged struct {
 	Trajectory Trajectory
 	Scores     []Score
 	Verdicts   []Verdict // one for each wanted mode, in table order
+	Warnings   []Warning
 }
 
 // Keeps reports whether the trajectory serves the named mode.

@@ -123,6 +123,24 @@ func publishItems(ctx context.Context, store blob.Store, items iter.Seq2[irgdata
 	return s, err
 }
 
+// share puts the calls of the trajectories into the store.
+func share(t testing.TB, store blob.Store) {
+	t.Helper()
+	ledger, err := manifests.OpenLedger(t.Context(), filepath.Join(t.TempDir(), "ledger.sqlite"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ledger.Close()
+	for _, name := range []string{"a", "b", "c", "d"} {
+		if _, err := ledger.Record(t.Context(), manifests.Call{Key: irgdata.DigestOf([]byte(name)), Text: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := ledger.Push(t.Context(), store); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func newStore(t testing.TB) *blob.File {
 	t.Helper()
 	store, err := blob.NewFile(t.TempDir())
@@ -281,6 +299,7 @@ func TestCountsAddUp(t *testing.T) {
 	if _, err := manifests.Identify(t.Context(), store); err != nil {
 		t.Fatal(err)
 	}
+	share(t, store)
 	s, err := publish(t.Context(), t, store, 60, 2)
 	if err != nil {
 		t.Fatal(err)
@@ -309,6 +328,7 @@ func TestDamageIsFound(t *testing.T) {
 	if _, err := manifests.Identify(t.Context(), store); err != nil {
 		t.Fatal(err)
 	}
+	share(t, store)
 	s, err := publish(t.Context(), t, store, 10, 2)
 	if err != nil {
 		t.Fatal(err)
@@ -331,7 +351,7 @@ func TestDamageIsFound(t *testing.T) {
 				var report manifests.Report
 				report, err = manifests.Verify(t.Context(), store, loaded, manifests.VerifyOptions{Full: true, Work: t.TempDir()})
 				for _, p := range report.Problems {
-					err = errors.Join(err, errors.New(p))
+					err = errors.Join(err, errors.New(p.String()))
 				}
 			}
 			if err == nil || !strings.Contains(err.Error(), filepath.Base(name)) {

@@ -42,15 +42,31 @@ func trajectoryColumns() []parquet.Column {
 		add(parquet.String, s.String()+"_call")
 	}
 	add(parquet.Bool, modes.Names()...)
-	add(parquet.String, "scores", "verdicts", "failures")
+	add(parquet.String, judgementColumns...)
 	for _, s := range imageSlots {
 		add(parquet.Picture, s.String())
 	}
 	return columns
 }
 
-// verdictJSON and failureJSON are the elements of the columns verdicts and
-// failures.
+// judgementColumns hold lists in JSON: what the filters said, and the calls that
+// failed.
+var judgementColumns = []string{"scores", "verdicts", "warnings", "failures"}
+
+// scoreJSON, verdictJSON, warningJSON and failureJSON are the elements of these.
+type scoreJSON struct {
+	Rule  string   `json:"rule"`
+	Name  string   `json:"name"`
+	Value *float64 `json:"value"` // null: the rule abstained
+}
+
+type warningJSON struct {
+	Rule   string  `json:"rule"`
+	Name   string  `json:"name"`
+	Reason string  `json:"reason"`
+	Score  float64 `json:"score"`
+}
+
 type verdictJSON struct {
 	Mode   string   `json:"mode"`
 	Keep   bool     `json:"keep"`
@@ -88,28 +104,11 @@ func trajectoryRow(ctx context.Context, j irgdata.Judged, store *images.Store) (
 	for _, name := range modes.Names() {
 		row = append(row, j.Keeps(name))
 	}
-	verdicts := make([]verdictJSON, len(j.Verdicts))
-	for i, v := range j.Verdicts {
-		verdicts[i] = verdictJSON{Mode: v.Mode, Keep: v.Keep, Stage: v.Stage, Rule: v.Rule, Reason: v.Reason}
-		if !v.Keep && !math.IsNaN(v.Score) {
-			verdicts[i].Score = &v.Score
-		}
+	judgements, err := judgementCells(j)
+	if err != nil {
+		return nil, err
 	}
-	failures := make([]failureJSON, len(t.Failures))
-	for i, f := range t.Failures {
-		failures[i] = failureJSON{f.Slot.String(), f.Step, f.Rule, f.Reason}
-	}
-	scores := slices.Clone(j.Scores)
-	if scores == nil {
-		scores = []irgdata.Score{}
-	}
-	for _, list := range []any{scores, verdicts, failures} {
-		text, err := json.Marshal(list)
-		if err != nil {
-			return nil, fmt.Errorf("pair %s: %w", t.Pair.ID, err)
-		}
-		row = append(row, string(text))
-	}
+	row = append(row, judgements...)
 	for _, s := range imageSlots {
 		ref := t.Slots[s].Image
 		if ref.IsZero() || (s == irgdata.SlotImproved && t.Strategy == irgdata.Distill) {
@@ -125,21 +124,39 @@ func trajectoryRow(ctx context.Context, j irgdata.Judged, store *images.Store) (
 	return row, nil
 }
 
-// rowDigest digests all cells of a row, images by their path, which has their
-// digest.
-func rowDigest(row parquet.Row) irgdata.Digest {
-	d := irgdata.NewDigester("row/1").Uint(uint64(len(row)))
-	for _, cell := range row {
-		switch v := cell.(type) {
-		case parquet.Image:
-			d.Text(v.Path)
-		case string:
-			d.Text(v)
-		default: // a flag, a number, or nothing
-			d.Text(fmt.Sprint(v))
+// judgementCells are those of the judgementColumns.
+func judgementCells(j irgdata.Judged) (parquet.Row, error) {
+	scores := make([]scoreJSON, len(j.Scores))
+	for i, s := range j.Scores {
+		scores[i] = scoreJSON{Rule: s.Rule, Name: s.Name}
+		if !math.IsNaN(s.Value) {
+			scores[i].Value = &s.Value
 		}
 	}
-	return d.Sum()
+	verdicts := make([]verdictJSON, len(j.Verdicts))
+	for i, v := range j.Verdicts {
+		verdicts[i] = verdictJSON{Mode: v.Mode, Keep: v.Keep, Stage: v.Stage, Rule: v.Rule, Reason: v.Reason}
+		if !v.Keep && !math.IsNaN(v.Score) {
+			verdicts[i].Score = &v.Score
+		}
+	}
+	warnings := make([]warningJSON, len(j.Warnings))
+	for i, w := range j.Warnings {
+		warnings[i] = warningJSON(w)
+	}
+	failures := make([]failureJSON, len(j.Trajectory.Failures))
+	for i, f := range j.Trajectory.Failures {
+		failures[i] = failureJSON{f.Slot.String(), f.Step, f.Rule, f.Reason}
+	}
+	var row parquet.Row
+	for _, list := range []any{scores, verdicts, warnings, failures} {
+		text, err := json.Marshal(list)
+		if err != nil {
+			return nil, fmt.Errorf("pair %s: %w", j.Trajectory.Pair.ID, err)
+		}
+		row = append(row, string(text))
+	}
+	return row, nil
 }
 
 // imageName is the path of an image in a shard: its digest and an extension
@@ -231,13 +248,18 @@ func readRecord(row parquet.Row) (record, error) {
 	return r, nil
 }
 
-// rejectColumns are the columns of a shard of rejects: texts, then the score.
+// rejectColumns are the columns of a shard of rejects: what was rejected and why,
+// and for a trajectory what it held, but for its images, and what the filters
+// said.
 func rejectColumns() []parquet.Column {
 	var columns []parquet.Column
-	for _, name := range rejectColumnNames() {
-		columns = append(columns, parquet.Column{Name: name, Kind: parquet.String})
+	for _, name := range slices.Concat(rejectColumnNames(), judgedColumnNames()) {
+		kind := parquet.String
+		if name == "score" {
+			kind = parquet.Float64
+		}
+		columns = append(columns, parquet.Column{Name: name, Kind: kind})
 	}
-	columns[len(columns)-1].Kind = parquet.Float64
 	return columns
 }
 
@@ -245,7 +267,19 @@ func rejectColumnNames() []string {
 	return []string{"stage", "rule", "reason", "mode", "id", "prompt", "source", "key", "license", "url", "image", "score"}
 }
 
-// readReject makes a reject of a row of the rejectColumns.
+// judgedColumnNames are empty where there is no trajectory.
+func judgedColumnNames() []string {
+	names := []string{"language", "notes", "strategy"}
+	for _, s := range textSlots {
+		names = append(names, s.String())
+	}
+	for _, s := range callSlots {
+		names = append(names, s.String()+"_call")
+	}
+	return append(names, judgementColumns...)
+}
+
+// readReject makes a reject of a row of the rejectColumnNames.
 func readReject(row parquet.Row) (irgdata.Reject, error) {
 	texts := make([]string, len(row)-1)
 	for i := range texts {
@@ -265,7 +299,7 @@ func readReject(row parquet.Row) (irgdata.Reject, error) {
 	return r, nil
 }
 
-func rejectRow(r irgdata.Reject) parquet.Row {
+func rejectRow(r irgdata.Reject) (parquet.Row, error) {
 	digest := func(d irgdata.Digest) string {
 		if d.IsZero() {
 			return ""
@@ -273,5 +307,25 @@ func rejectRow(r irgdata.Reject) parquet.Row {
 		return d.String()
 	}
 	p := r.Pair
-	return parquet.Row{r.Stage, r.Rule, r.Reason, r.Mode, digest(p.ID), p.Prompt, p.Source, p.Key, p.License, p.URL, digest(p.Image.Digest), r.Score}
+	row := parquet.Row{r.Stage, r.Rule, r.Reason, r.Mode, digest(p.ID), p.Prompt, p.Source, p.Key, p.License, p.URL, digest(p.Image.Digest), r.Score}
+	if r.Judged == nil {
+		for range judgedColumnNames() {
+			row = append(row, "")
+		}
+		return row, nil
+	}
+	t := r.Judged.Trajectory
+	notes, err := json.Marshal(append([]string{}, p.Notes...))
+	if err != nil {
+		return nil, fmt.Errorf("pair %s: %w", p.ID, err)
+	}
+	row = append(row, p.Language, string(notes), string(t.Strategy))
+	for _, s := range textSlots {
+		row = append(row, t.Slots[s].Text)
+	}
+	for _, s := range callSlots {
+		row = append(row, digest(t.Slots[s].Call))
+	}
+	cells, err := judgementCells(*r.Judged)
+	return append(row, cells...), err
 }

@@ -9,8 +9,11 @@ import (
 	"hash"
 	"io"
 	"iter"
+	"maps"
 	"math"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/blob"
@@ -91,12 +94,16 @@ func WriteShards(ctx context.Context, judged iter.Seq2[irgdata.Item[irgdata.Judg
 			if err := kept.write(ctx, l.row); err != nil {
 				return content, err
 			}
-			if err := members.add(manifests.Member{ID: l.item.Value.Trajectory.Pair.ID, Row: rowDigest(l.row)}); err != nil {
+			if err := members.add(manifests.Member{ID: l.item.Value.Trajectory.Pair.ID, Row: manifests.RowDigest(l.row)}); err != nil {
 				return content, err
 			}
 		}
 		for _, reject := range count.add(l.item) {
-			if err := left.write(ctx, rejectRow(reject)); err != nil {
+			row, err := rejectRow(reject)
+			if err == nil {
+				err = left.write(ctx, row)
+			}
+			if err != nil {
 				return content, err
 			}
 		}
@@ -154,14 +161,21 @@ func (m *members) put(ctx context.Context, store blob.Store) (manifests.Members,
 
 // counter counts what goes into a snapshot.
 type counter struct {
-	c       manifests.Counts
-	modes   []modes.Mode
-	reasons map[manifests.ReasonCount]int64 // Count is zero in the keys
+	c        manifests.Counts
+	modes    []modes.Mode
+	reasons  map[manifests.ReasonCount]int64 // Count is zero in the keys
+	losses   []manifests.Losses              // of items, then of each mode
+	warnings map[string]int64                // by rule
+	lengths  map[string]*manifests.Histogram
 }
 
 func newCounter(wanted []modes.Mode) *counter {
-	c := &counter{modes: wanted, reasons: map[manifests.ReasonCount]int64{}}
+	c := &counter{
+		modes: wanted, reasons: map[manifests.ReasonCount]int64{}, losses: []manifests.Losses{{}},
+		warnings: map[string]int64{}, lengths: map[string]*manifests.Histogram{},
+	}
 	for _, m := range wanted {
+		c.losses = append(c.losses, manifests.Losses{})
 		c.c.Modes = append(c.c.Modes, manifests.ModeCount{Mode: m.Name})
 	}
 	return c
@@ -175,6 +189,11 @@ func (c *counter) add(item irgdata.Item[irgdata.Judged]) []irgdata.Reject {
 	if item.Reject != nil {
 		c.c.Rejected++
 		rejects = append(rejects, *item.Reject)
+		c.losses[0].Add(item.Reject.Stage, item.Reject.Rule)
+		for i, m := range c.modes {
+			stage, rule := lostAt(*item.Reject, m.Name)
+			c.losses[1+i].Add(stage, rule)
+		}
 	} else {
 		c.c.Trajectories++
 		rejects = c.judged(item.Value)
@@ -185,7 +204,41 @@ func (c *counter) add(item irgdata.Item[irgdata.Judged]) []irgdata.Reject {
 	return rejects
 }
 
+// lostAt says where a rejected item lost a mode.
+func lostAt(r irgdata.Reject, mode string) (stage, rule string) {
+	if r.Judged != nil {
+		for _, v := range r.Judged.Verdicts {
+			if v.Mode == mode {
+				return v.Stage, v.Rule
+			}
+		}
+	}
+	return r.Stage, r.Rule
+}
+
+// lengthRules measure the lengths that a snapshot's manifest sums up, on slots
+// and on rows.
+var lengthRules = []string{"length/", "row_tokens/"}
+
 func (c *counter) judged(j irgdata.Judged) (lost []irgdata.Reject) {
+	warned := map[string]bool{}
+	for _, w := range j.Warnings {
+		if !warned[w.Rule] {
+			warned[w.Rule] = true
+			c.warnings[w.Rule]++
+		}
+	}
+	for _, score := range j.Scores {
+		of, _, _ := strings.Cut(score.Name, ".")
+		if math.IsNaN(score.Value) || !slices.ContainsFunc(lengthRules, func(r string) bool { return strings.HasPrefix(score.Rule, r) }) ||
+			slices.Contains(modes.Names(), of) && !j.Keeps(of) {
+			continue
+		}
+		if c.lengths[score.Name] == nil {
+			c.lengths[score.Name] = &manifests.Histogram{Name: score.Name}
+		}
+		c.lengths[score.Name].Add(int64(score.Value))
+	}
 	for i, m := range c.modes {
 		if j.Keeps(m.Name) {
 			c.c.Modes[i].Rows++
@@ -199,12 +252,13 @@ func (c *counter) judged(j irgdata.Judged) (lost []irgdata.Reject) {
 			continue
 		}
 		c.c.Modes[i].Rejected++
-		reject := irgdata.Reject{Pair: j.Trajectory.Pair, Mode: m.Name, Stage: "filter", Rule: "unjudged", Reason: "no verdict was given for this mode", Score: math.NaN()}
+		reject := irgdata.Reject{Pair: j.Trajectory.Pair, Mode: m.Name, Stage: irgdata.StageFilter, Rule: "unjudged", Reason: "no verdict was given for this mode", Score: math.NaN()}
 		for _, v := range j.Verdicts {
 			if v.Mode == m.Name {
 				reject.Stage, reject.Rule, reject.Reason, reject.Score = v.Stage, v.Rule, v.Reason, v.Score
 			}
 		}
+		c.losses[1+i].Add(reject.Stage, reject.Rule)
 		lost = append(lost, reject)
 	}
 	return lost
@@ -212,6 +266,15 @@ func (c *counter) judged(j irgdata.Judged) (lost []irgdata.Reject) {
 
 func (c *counter) counts() manifests.Counts {
 	c.c.Reasons = manifests.CountReasons(c.reasons)
+	c.c.Funnels = []manifests.Funnel{c.losses[0].Funnel("", c.c.Items)}
+	for i, m := range c.modes {
+		c.c.Funnels = append(c.c.Funnels, c.losses[1+i].Funnel(m.Name, c.c.Items))
+	}
+	c.c.Warnings = manifests.CountRules(c.warnings)
+	c.c.Lengths = []manifests.Histogram{}
+	for _, name := range slices.Sorted(maps.Keys(c.lengths)) {
+		c.c.Lengths = append(c.c.Lengths, *c.lengths[name])
+	}
 	return c.c
 }
 

@@ -1,5 +1,6 @@
 // Package filter judges trajectories: rules measure them, thresholds turn the
-// measurements into a verdict for each wanted mode.
+// measurements into a verdict for each wanted mode, and what passes is selected
+// for the dataset as a whole.
 package filter
 
 import (
@@ -13,28 +14,9 @@ import (
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/flow"
 	"github.com/irgdata/irgdata/internal/images"
+	"github.com/irgdata/irgdata/manifests"
 	"github.com/irgdata/irgdata/modes"
 )
-
-// Rule measures one number on each of its slots and says which numbers are no
-// good. The verdict is a function of the number alone, so that a threshold can
-// change without a new measurement.
-type Rule struct {
-	Name    string
-	Version string
-	Slots   []irgdata.Slot
-	// Measure is called for slots that are filled.
-	Measure func(ctx context.Context, s *Subject, slot irgdata.Slot) (float64, error)
-	// Unit names the number in the stored score: "draft.min_side".
-	Unit string
-	// Threshold is what the value is held against, for the record.
-	Threshold float64
-	// Reject gives the reason against a measured value, or "".
-	Reject func(slot irgdata.Slot, value float64) string
-}
-
-// ID is the rule's name and version.
-func (r Rule) ID() string { return r.Name + "/" + r.Version }
 
 // Options bound the work.
 type Options struct {
@@ -43,102 +25,111 @@ type Options struct {
 	Workers int
 	// Memory bounds the decoded images.
 	Memory *images.Memory
+	// Scores keep what was measured; nil: everything is measured.
+	Scores *manifests.Scores
 }
 
 // Run judges each trajectory, in order. One that no mode keeps becomes a
 // reject. Only a broken store or a cancelled context ends the sequence.
 func Run(ctx context.Context, trajectories iter.Seq2[irgdata.Item[irgdata.Trajectory], error], o Options, store *images.Store) iter.Seq2[irgdata.Item[irgdata.Judged], error] {
+	panel := NewPanel(o.Modes, o.Rules)
 	return flow.Map(ctx, trajectories, flow.Options{Workers: o.Workers}, func(ctx context.Context, t irgdata.Item[irgdata.Trajectory]) (irgdata.Item[irgdata.Judged], error) {
 		if t.Reject != nil {
 			return irgdata.Item[irgdata.Judged]{Reject: t.Reject}, nil
 		}
-		j, err := judge(ctx, t.Value, o, store)
+		j, err := panel.measure(ctx, t.Value, o, store)
 		if err != nil {
 			return irgdata.Item[irgdata.Judged]{}, fmt.Errorf("filter pair %s: %w", t.Value.Pair.ID, err)
 		}
-		if !slices.ContainsFunc(j.Verdicts, func(v irgdata.Verdict) bool { return v.Keep }) {
-			return irgdata.Item[irgdata.Judged]{Reject: whole(j)}, nil
-		}
-		return irgdata.Item[irgdata.Judged]{Value: j}, nil
+		return item(j), nil
 	})
 }
 
-// objection is a reason against a slot, and so against the modes that show it.
-type objection struct {
-	slot                irgdata.Slot
-	stage, rule, reason string
-	score               float64
+// item is the trajectory, or the reject of one that no mode keeps.
+func item(j irgdata.Judged) irgdata.Item[irgdata.Judged] {
+	if !slices.ContainsFunc(j.Verdicts, func(v irgdata.Verdict) bool { return v.Keep }) {
+		return irgdata.Item[irgdata.Judged]{Reject: whole(j)}
+	}
+	return irgdata.Item[irgdata.Judged]{Value: j}
 }
 
-// failed is the objection that a model call without a usable answer makes.
-func failed(f irgdata.Failure) objection {
-	return objection{f.Slot, "annotate", f.Rule, fmt.Sprintf("step %s: %s", f.Step, f.Reason), math.NaN()}
-}
-
-// against is the verdict of the objection.
-func (x objection) against(mode string) irgdata.Verdict {
-	return irgdata.Verdict{Mode: mode, Stage: x.stage, Rule: x.rule, Reason: x.reason, Score: x.score}
-}
-
-func judge(ctx context.Context, t irgdata.Trajectory, o Options, store *images.Store) (irgdata.Judged, error) {
+// measure takes what is kept of the trajectory's scores, measures the rest and
+// judges.
+func (p *Panel) measure(ctx context.Context, t irgdata.Trajectory, o Options, store *images.Store) (irgdata.Judged, error) {
 	j := irgdata.Judged{Trajectory: t}
-	var against []objection
-	for _, f := range t.Failures {
-		against = append(against, failed(f))
+	var known map[scoreName]float64
+	content := contentOf(t)
+	if o.Scores != nil {
+		scores, err := o.Scores.Lookup(ctx, content)
+		if err != nil {
+			return j, err
+		}
+		known = byName(scores)
 	}
 	subject := &Subject{Trajectory: t, store: store, memory: o.Memory}
 	defer subject.release()
-	for _, rule := range o.Rules {
-		for _, slot := range rule.Slots {
-			if t.Slots[slot].IsZero() {
-				continue
-			}
-			value, err := rule.Measure(ctx, subject, slot)
-			if err != nil {
-				return j, fmt.Errorf("rule %s: %w", rule.Name, err)
-			}
-			j.Scores = append(j.Scores, irgdata.Score{Rule: rule.ID(), Name: slot.String() + "." + rule.Unit, Value: value})
-			if reason := rule.Reject(slot, value); reason != "" {
-				against = append(against, objection{slot, "filter", rule.Name, reason, value})
+	filled := filled(t)
+	values := make([]float64, len(p.checks))
+	var fresh []irgdata.Score
+	for i, c := range p.checks {
+		values[i] = math.NaN()
+		if !c.applies(filled) {
+			continue
+		}
+		value, there := known[scoreName{c.id, c.name}]
+		if !there || !c.rule.Stored {
+			var err error
+			if value, err = c.measure(ctx, subject); err != nil {
+				return j, fmt.Errorf("rule %s: %w", c.rule.Name, err)
 			}
 		}
+		score := irgdata.Score{Rule: c.id, Name: c.name, Value: value}
+		if !there && c.rule.Stored {
+			fresh = append(fresh, score)
+		}
+		values[i] = value
+		j.Scores = append(j.Scores, score)
 	}
-	for _, m := range o.Modes {
-		j.Verdicts = append(j.Verdicts, verdict(m, t, against))
+	if o.Scores != nil && len(fresh) > 0 {
+		if err := o.Scores.Record(ctx, content, fresh); err != nil {
+			return j, err
+		}
 	}
+	j.Verdicts, j.Warnings = p.judge(filled, t.Failures, values)
 	return j, nil
 }
 
-// verdict keeps the mode unless there is an objection to a slot that it shows.
-// The first objection in slot order decides, because later slots depend on
-// earlier ones.
-func verdict(m modes.Mode, t irgdata.Trajectory, against []objection) irgdata.Verdict {
-	// A slot is missing because a call failed, its own or one before it.
-	for _, slot := range m.Needs() {
-		for _, x := range against {
-			if x.slot == slot {
-				return x.against(m.Name)
-			}
-		}
-		if t.Slots[slot].IsZero() {
-			for _, f := range t.Failures {
-				return failed(f).against(m.Name)
-			}
-			return irgdata.Verdict{Mode: m.Name, Stage: "annotate", Rule: "missing", Reason: fmt.Sprintf("slot %s is empty", slot), Score: math.NaN()}
-		}
+func (c check) measure(ctx context.Context, s *Subject) (float64, error) {
+	if c.row != nil {
+		return c.rule.MeasureRow(s, *c.row), nil
 	}
-	return irgdata.Verdict{Mode: m.Name, Keep: true}
+	return c.rule.Measure(ctx, s, c.slot)
 }
 
-// whole is the reject of a pair that no mode keeps. Its rule is the first
-// mode's, its reason names the modes where the reasons differ.
+// contentOf identifies all that a stored score is a function of, besides the
+// rule: the strategy and the contents of the slots.
+func contentOf(t irgdata.Trajectory) irgdata.Digest {
+	d := irgdata.NewDigester("scored/1").Text(string(t.Strategy))
+	for _, f := range t.Slots {
+		d.Text(f.Text).Digest(f.Image.Digest)
+	}
+	return d.Sum()
+}
+
+// whole is the reject of a pair that no mode keeps. It has the stage that took
+// the last mode, with the rule of the first mode that it took, and its reason
+// names the modes' reasons where these differ.
 func whole(j irgdata.Judged) *irgdata.Reject {
-	first := j.Verdicts[0]
+	stages := irgdata.Stages()
+	last := j.Verdicts[0]
 	var reasons []string
 	for _, v := range j.Verdicts {
+		if slices.Index(stages, v.Stage) > slices.Index(stages, last.Stage) {
+			last = v
+		}
 		if !slices.Contains(reasons, v.Reason) {
 			reasons = append(reasons, v.Reason)
 		}
 	}
-	return &irgdata.Reject{Pair: j.Trajectory.Pair, Stage: first.Stage, Rule: first.Rule, Reason: strings.Join(reasons, "; "), Score: first.Score}
+	return &irgdata.Reject{Pair: j.Trajectory.Pair, Stage: last.Stage, Rule: last.Rule, Reason: strings.Join(reasons, "; "), Score: last.Score, Judged: &j}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"image"
-	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,99 +13,6 @@ import (
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/images"
 )
-
-// Thresholds are the numbers that the rules hold their measurements against;
-// each is described with the rule that it belongs to.
-type Thresholds struct {
-	MinSide        int     `yaml:"min_side"`        // [Size]
-	MaxAspect      float64 `yaml:"max_aspect"`      // [Aspect]
-	MaxEnlargement float64 `yaml:"max_enlargement"` // [Enlargement]
-	MinDeviation   float64 `yaml:"min_deviation"`   // [Blank]
-	MaxEdgeWidth   float64 `yaml:"max_edge_width"`  // [Blur]
-	MaxBlocking    float64 `yaml:"max_blocking"`    // [Blocking]
-	MaxCast        float64 `yaml:"max_cast"`        // [Cast]
-	MaxBorder      float64 `yaml:"max_border"`      // [Borders]
-	MinDifference  float64 `yaml:"min_difference"`  // [Unchanged]
-	MinDetailKept  float64 `yaml:"min_detail_kept"` // [Smoothed]
-	MinLikeness    float64 `yaml:"min_likeness"`    // [Layout]
-
-	MinWords         int      `yaml:"min_words"`          // [Thinking]
-	MaxTokens        int      `yaml:"max_tokens"`         // [Length]
-	MaxTruncation    float64  `yaml:"max_truncation"`     // [Truncation]
-	MaxRepetition    float64  `yaml:"max_repetition"`     // [Repetition]
-	MaxCompression   float64  `yaml:"max_compression"`    // [Compression]
-	MaxOtherLanguage float64  `yaml:"max_other_language"` // [Language]
-	MinCoverage      float64  `yaml:"min_coverage"`       // [Coverage]
-	MaxPersonal      int      `yaml:"max_personal"`       // [Personal]
-	WordLists        []string `yaml:"word_lists"`         // files, for [WordList]
-}
-
-// DefaultThresholds returns thresholds that only what is surely unusable fails.
-func DefaultThresholds() Thresholds {
-	return Thresholds{
-		MinSide: 64, MaxAspect: 4, MaxEnlargement: 8, MinDeviation: 2, MaxEdgeWidth: 8, MaxBlocking: 0.2, MaxCast: 0.75,
-		MaxBorder: 0.15, MinDifference: 5.5, MinDetailKept: 0.03, MinLikeness: 0.1,
-		MinWords: 8, MaxTokens: 4096, MaxTruncation: 0.5, MaxRepetition: 0.3, MaxCompression: 5, MaxOtherLanguage: 0.25,
-		MinCoverage: 0.2, WordLists: []string{},
-	}
-}
-
-// Validate reports the key of the first mistake, and the mistake.
-func (t Thresholds) Validate() (key string, err error) {
-	const any = math.MaxFloat64
-	for _, n := range []struct {
-		key                string
-		value, least, most float64
-	}{
-		{"min_side", float64(t.MinSide), 1, any},
-		{"max_aspect", t.MaxAspect, 1, any},
-		{"max_enlargement", t.MaxEnlargement, 1, any},
-		{"min_deviation", t.MinDeviation, 0, 128},
-		{"max_edge_width", t.MaxEdgeWidth, 1, any},
-		{"max_blocking", t.MaxBlocking, 0, 1},
-		{"max_cast", t.MaxCast, 0, 1},
-		{"max_border", t.MaxBorder, 0, 1},
-		{"min_difference", t.MinDifference, 0, 255},
-		{"min_detail_kept", t.MinDetailKept, 0, any},
-		{"min_likeness", t.MinLikeness, -1, 1},
-		{"min_words", float64(t.MinWords), 1, any},
-		{"max_tokens", float64(t.MaxTokens), 1, any},
-		{"max_truncation", t.MaxTruncation, 0, 1},
-		{"max_repetition", t.MaxRepetition, 0, 1},
-		{"max_compression", t.MaxCompression, 1, any},
-		{"max_other_language", t.MaxOtherLanguage, 0, 1},
-		{"min_coverage", t.MinCoverage, 0, 1},
-		{"max_personal", float64(t.MaxPersonal), 0, any},
-	} {
-		switch {
-		case n.value >= n.least && n.value <= n.most:
-		case n.most == any:
-			return n.key, fmt.Errorf("is %v: want a number of at least %v", n.value, n.least)
-		default:
-			return n.key, fmt.Errorf("is %v: want a number between %v and %v", n.value, n.least, n.most)
-		}
-	}
-	return "", nil
-}
-
-// Rules returns all rules under the thresholds. Count counts the tokens of a
-// text, and is safe for concurrent use; nil counts words. Lists are those of
-// the words that no text may hold.
-func Rules(t Thresholds, count func(string) int, lists ...[]string) []Rule {
-	rules := []Rule{
-		Decode(), Size(t.MinSide), Aspect(t.MaxAspect), Enlargement(t.MaxEnlargement),
-		Blank(t.MinDeviation), Blur(t.MaxEdgeWidth), Blocking(t.MaxBlocking), Cast(t.MaxCast), Borders(t.MaxBorder),
-		SpecialTokens(), Personal(t.MaxPersonal), Length(t.MaxTokens, count),
-		Thinking(t.MinWords), Truncation(t.MaxTruncation), Repetition(t.MaxRepetition), Compression(t.MaxCompression),
-		Refusal(), Chatter(), Language(t.MaxOtherLanguage), Coverage(t.MinCoverage),
-		ReflectionForm(), Leakage(),
-		Unchanged(t.MinDifference), Smoothed(t.MinDetailKept), Layout(t.MinLikeness),
-	}
-	if len(lists) > 0 {
-		rules = append(rules, WordList(0, lists...))
-	}
-	return rules
-}
 
 var (
 	imageSlots    = []irgdata.Slot{irgdata.SlotReference, irgdata.SlotDraft, irgdata.SlotImproved}
@@ -121,6 +27,7 @@ type Subject struct {
 	memory     *images.Memory
 	decoded    map[irgdata.Digest]image.Image
 	views      map[irgdata.Digest]*view // made of decoded ones, by rules on pictures
+	tokens     map[string]int           // of texts of rows, by rule row_tokens
 	give       func()                   // the memory of the decoded images back; nil: none was taken
 }
 

@@ -196,7 +196,7 @@ type similar struct {
 	preferred func(irgdata.Digest) bool
 	seen      map[[16]byte]struct{}
 	gone      map[[16]byte]struct{} // those that were removed
-	exact     []bool // by number
+	exact     []bool                // by number
 	index     *Duplicates
 	decision  *Decision
 }

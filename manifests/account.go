@@ -1,12 +1,14 @@
 package manifests
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/blob"
 )
 
@@ -77,9 +79,9 @@ func AccountKey(number int) string {
 // PutAccount keeps what the ledger held when the snapshot was published: what
 // the dataset had cost until then. An account that is there already stays.
 func PutAccount(ctx context.Context, store blob.Store, number int, a Account) error {
-	text, err := json.MarshalIndent(a, "", "  ")
+	text, err := a.encode()
 	if err == nil {
-		err = blob.PutBytes(ctx, store, AccountKey(number), append(text, '\n'), blob.PutOptions{CreateOnly: true})
+		err = blob.PutBytes(ctx, store, AccountKey(number), text, blob.PutOptions{CreateOnly: true})
 	}
 	if err != nil && !errors.Is(err, blob.ErrExists) {
 		return fmt.Errorf("keep the account of snapshot %d: %w", number, err)
@@ -89,13 +91,32 @@ func PutAccount(ctx context.Context, store blob.Store, number int, a Account) er
 
 // LoadAccount reads the account of a snapshot; blob.ErrNotExist if there is none.
 func LoadAccount(ctx context.Context, store blob.Store, number int) (Account, error) {
-	var a Account
+	var kept keptAccount
 	text, err := blob.ReadAll(ctx, store, AccountKey(number), maxAccount)
 	if err == nil {
-		err = json.Unmarshal(text, &a)
+		err = json.Unmarshal(text, &kept)
 	}
 	if err != nil {
-		return a, fmt.Errorf("read the account of snapshot %d: %w", number, err)
+		return kept.Account, fmt.Errorf("read the account of snapshot %d: %w", number, err)
 	}
-	return a, nil
+	if again, err := kept.encode(); err != nil || !bytes.Equal(again, text) {
+		return kept.Account, fmt.Errorf("read the account of snapshot %d: it was changed: its checksum does not fit", number)
+	}
+	return kept.Account, nil
+}
+
+// keptAccount is an account with the digest of its bytes while Checksum is
+// empty.
+type keptAccount struct {
+	Account
+	Checksum irgdata.Digest `json:"checksum"`
+}
+
+func (a Account) encode() ([]byte, error) {
+	text, err := json.MarshalIndent(keptAccount{Account: a}, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	text, err = json.MarshalIndent(keptAccount{a, irgdata.DigestOf(text)}, "", "  ")
+	return append(text, '\n'), err
 }

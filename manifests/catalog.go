@@ -3,6 +3,7 @@ package manifests
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,12 +20,13 @@ import (
 
 // The catalog keeps, for each unit of the sources, what ingest made of its
 // items, so that a unit that has not changed is not read again. A record is an
-// object of zstd-compressed JSON lines: a header, then a line for each item. It
+// object of zstd-compressed JSON lines: a header, then a line for each item; a
+// skippable frame with the SHA-256 of all before it ends it. It
 // is never changed; a later record of the same unit has the next number.
 const (
 	catalogPrefix = "catalog/"
 	catalogSuffix = ".jsonl.zst"
-	catalogFormat = 1
+	catalogFormat = 2
 	// maxRecord bounds a record's bytes, compressed and not.
 	maxRecord = 1 << 30
 )
@@ -148,12 +150,25 @@ func encodeRecord(r Record) ([]byte, error) {
 	if err := z.Close(); err != nil {
 		return nil, err
 	}
-	return out.Bytes(), nil
+	return append(out.Bytes(), digestFrame(out.Bytes())...), nil
 }
 
-// decodeRecord reads a record whole or gives an error; zstd's own checksum
-// finds a flipped bit.
+// digestFrame is the end of a record: a frame that zstd skips (RFC 8878,
+// section 3.1.2). Zstd's own checksum is of the content alone and leaves out
+// bits of its headers.
+func digestFrame(encoded []byte) []byte {
+	digest := irgdata.DigestOf(encoded)
+	frame := binary.LittleEndian.AppendUint32(nil, 0x184D2A50)
+	frame = binary.LittleEndian.AppendUint32(frame, uint32(len(digest)))
+	return append(frame, digest[:]...)
+}
+
+// decodeRecord reads a record whole or gives an error.
 func decodeRecord(encoded []byte) (source string, items []json.RawMessage, err error) {
+	end := len(encoded) - len(digestFrame(nil))
+	if end < 0 || !bytes.Equal(digestFrame(encoded[:end]), encoded[end:]) {
+		return "", nil, errors.New("it has not the digest that it ends with")
+	}
 	z, err := zstd.NewReader(bytes.NewReader(encoded), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxRecord))
 	if err != nil {
 		return "", nil, err

@@ -14,6 +14,7 @@ func FuzzManifest(f *testing.F) {
 	s.Format, s.Number = manifestFormat, 1
 	s.Settings = Settings{Strategy: irgdata.Distill, Modes: []string{"m"}}
 	s.Configuration, _ = s.Settings.Digest()
+	s.Counts.Funnels = []Funnel{Losses{}.Funnel("", 0)}
 	sound, err := s.encode()
 	if err != nil {
 		f.Fatal(err)

@@ -39,7 +39,7 @@ func (o CollectOptions) Validate() error {
 	return nil
 }
 
-// Needs says what the store is needed for beside its snapshots.
+// Needs says what the store is needed for beside its snapshots, once pairs were removed.
 type Needs struct {
 	// Image reports whether the answer of a call in the ledger, or an item of
 	// the catalog that was not removed, is this image.
@@ -76,8 +76,9 @@ const collectors = 16
 // that is alone, or asks for a dry run.
 //
 // Needed are the shards, rejects and members of all snapshots that have not
-// expired, images as needs says, and the newest record of each unit of the
-// catalog. Nothing else of the store is ever deleted: not the newest snapshot,
+// expired, the newest record of each unit of the catalog, and all images but
+// those of removed pairs: a source may no longer have what came from it. Nothing
+// else of the store is ever deleted: not the newest snapshot,
 // not the newest that is no preview, no manifest, tag, removal or segment of the
 // ledger.
 func Collect(ctx context.Context, store blob.Store, run *Run, needs Needs, o CollectOptions) (Collected, error) {
@@ -236,10 +237,7 @@ func (c *collector) judge(folder string, o, next blob.Object) verdict {
 			return needed
 		case c.o.Removed && c.needs.RemovedImage(d) && !c.needs.Image(d):
 			return garbageAtOnce
-		case c.needs.Image(d):
-			return needed
 		}
-		return garbage
 	case catalogPrefix: // of the records of a unit the last in the list is the newest
 		if path.Dir(o.Key) == path.Dir(next.Key) && len(o.Key) == len(next.Key) {
 			return garbage

@@ -3,12 +3,13 @@ package manifests
 import (
 	"bufio"
 	"context"
-	"errors"
+	"crypto/sha256"
 	"fmt"
 	"io"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/internal/parquet"
 )
 
 // memberPrefix is the folder of the objects that list a snapshot's pairs: for
@@ -28,6 +29,25 @@ type Member struct {
 	Row irgdata.Digest
 }
 
+func (m Member) bytes() []byte { return append(m.ID[:], m.Row[:]...) }
+
+// RowDigest digests all cells of a row, images by their path, which has their
+// digest.
+func RowDigest(row parquet.Row) irgdata.Digest {
+	d := irgdata.NewDigester("row/1").Uint(uint64(len(row)))
+	for _, cell := range row {
+		switch v := cell.(type) {
+		case parquet.Image:
+			d.Text(v.Path)
+		case string:
+			d.Text(v)
+		default: // a flag, a number, or nothing
+			d.Text(fmt.Sprint(v))
+		}
+	}
+	return d.Sum()
+}
+
 // Members is the list of a snapshot's pairs, as an object of the store.
 type Members struct {
 	Key    string         `json:"key"`
@@ -36,18 +56,15 @@ type Members struct {
 }
 
 // PutMembers puts the list of count members into the store.
-func PutMembers(ctx context.Context, store blob.Store, list io.Reader, digest irgdata.Digest, count int64) (Members, error) {
+func PutMembers(ctx context.Context, store blob.Store, list io.ReadSeeker, digest irgdata.Digest, count int64) (Members, error) {
 	m := Members{Key: memberPrefix + digest.String(), Digest: digest, Count: count}
-	err := store.Put(ctx, m.Key, list, blob.PutOptions{CreateOnly: true, Size: m.size(), Digest: digest})
-	if err != nil && !errors.Is(err, blob.ErrExists) {
-		return Members{}, err
-	}
-	return m, nil
+	return m, blob.PutContent(ctx, store, m.Key, list, m.size(), digest)
 }
 
 func (m Members) size() int64 { return m.Count * int64(MemberBytes) }
 
-// Each calls see for each member, in order.
+// Each calls see for each member, in order. That the list is damaged shows at its
+// end, as blob.ErrDamaged.
 func (m Members) Each(ctx context.Context, store blob.Store, see func(Member)) error {
 	if m.Count == 0 {
 		return nil
@@ -57,13 +74,17 @@ func (m Members) Each(ctx context.Context, store blob.Store, see func(Member)) e
 		return fmt.Errorf("read the members: %w", err)
 	}
 	defer r.Close()
-	buffered := bufio.NewReaderSize(r, 1<<20)
+	sum := sha256.New()
+	buffered := bufio.NewReaderSize(io.TeeReader(r, sum), 1<<20)
 	for range m.Count {
 		var b [MemberBytes]byte
 		if _, err := io.ReadFull(buffered, b[:]); err != nil {
 			return fmt.Errorf("read the members %s: %w", store.URL(m.Key), err)
 		}
 		see(Member{ID: irgdata.Digest(b[:len(irgdata.Digest{})]), Row: irgdata.Digest(b[len(irgdata.Digest{}):])})
+	}
+	if irgdata.Digest(sum.Sum(nil)) != m.Digest {
+		return fmt.Errorf("read the members %s: %w: `irgdata verify --repair` lists them anew", store.URL(m.Key), blob.ErrDamaged)
 	}
 	return nil
 }

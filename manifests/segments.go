@@ -5,10 +5,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,26 +43,29 @@ type segmentHeader struct {
 // the number of calls that were new.
 func (l *Ledger) Pull(ctx context.Context, store blob.Store) (int, error) {
 	added := 0
+	lost, err := lostImages(ctx, store)
+	if err != nil {
+		return 0, fmt.Errorf("ledger: %w", err)
+	}
+	if err := l.forget(ctx, lost); err != nil {
+		return 0, err
+	}
 	for o, err := range store.List(ctx, segmentPrefix) {
 		if err != nil {
 			return added, fmt.Errorf("ledger: list segments: %w", err)
 		}
-		name, ok := strings.CutSuffix(strings.TrimPrefix(o.Key, segmentPrefix), segmentSuffix)
+		digest, ok := segmentDigest(o.Key)
 		if !ok {
-			continue
-		}
-		digest, err := irgdata.ParseDigest(name)
-		if err != nil {
 			continue // no object of ours
 		}
 		var seen bool
 		if err := l.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM segments WHERE digest = ?)`, digest[:]).Scan(&seen); err != nil {
-			return added, fmt.Errorf("ledger: look up segment %s: %w", name, err)
+			return added, fmt.Errorf("ledger: look up segment %s: %w", digest, err)
 		}
 		if seen {
 			continue
 		}
-		n, err := l.pullSegment(ctx, store, o, digest)
+		n, err := l.pullSegment(ctx, store, o, digest, lost)
 		if err != nil {
 			return added, fmt.Errorf("ledger: read segment %s: %w", store.URL(o.Key), err)
 		}
@@ -71,19 +74,39 @@ func (l *Ledger) Pull(ctx context.Context, store blob.Store) (int, error) {
 	return added, nil
 }
 
-// pullSegment adds a segment's calls, all or none.
-func (l *Ledger) pullSegment(ctx context.Context, store blob.Store, o blob.Object, digest irgdata.Digest) (int, error) {
+func segmentKey(digest irgdata.Digest) string { return segmentPrefix + digest.String() + segmentSuffix }
+
+// segmentDigest is the digest in the key of a segment; ok is false for an
+// object that is none.
+func segmentDigest(key string) (digest irgdata.Digest, ok bool) {
+	name, ok := strings.CutSuffix(strings.TrimPrefix(key, segmentPrefix), segmentSuffix)
+	if !ok {
+		return digest, false
+	}
+	digest, err := irgdata.ParseDigest(name)
+	return digest, err == nil
+}
+
+// readSegment reads the calls of a segment and compares it with its digest.
+func readSegment(ctx context.Context, store blob.Store, o blob.Object, digest irgdata.Digest) ([]Call, error) {
 	if o.Size > maxSegment {
-		return 0, fmt.Errorf("it has %d bytes, want at most %d", o.Size, maxSegment)
+		return nil, fmt.Errorf("it has %d bytes, want at most %d", o.Size, maxSegment)
 	}
 	compressed, err := blob.ReadVerified(ctx, store, o.Key, o.Size, digest)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	calls, err := decodeSegment(compressed)
+	return decodeSegment(compressed)
+}
+
+// pullSegment adds a segment's calls, all or none, but for those whose images
+// are lost.
+func (l *Ledger) pullSegment(ctx context.Context, store blob.Store, o blob.Object, digest irgdata.Digest, lost map[irgdata.Digest]bool) (int, error) {
+	calls, err := readSegment(ctx, store, o, digest)
 	if err != nil {
 		return 0, err
 	}
+	calls = slices.DeleteFunc(calls, func(c Call) bool { return lost[c.Image.Digest] })
 	tx, err := l.db.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, err
@@ -178,9 +201,7 @@ func (l *Ledger) pushSegment(ctx context.Context, store blob.Store) (int, error)
 		return 0, err
 	}
 	digest := irgdata.DigestOf(segment)
-	key := segmentPrefix + digest.String() + segmentSuffix
-	err = blob.PutBytes(ctx, store, key, segment, blob.PutOptions{CreateOnly: true, Digest: digest})
-	if err != nil && !errors.Is(err, blob.ErrExists) {
+	if err := blob.PutContent(ctx, store, segmentKey(digest), bytes.NewReader(segment), int64(len(segment)), digest); err != nil {
 		return 0, err
 	}
 	tx, err := l.db.BeginTx(ctx, nil)

@@ -69,6 +69,9 @@ type Settings struct {
 	Steps     []string          `json:"steps"` // "draft/1"
 	Templates []TemplateName    `json:"templates"`
 	Rules     []RuleSetting     `json:"rules"`
+	// Select is how much is wanted of what passes the rules, by the keys of the
+	// configuration.
+	Select map[string]string `json:"select"`
 	// Removals is the number of the newest removal that was honoured.
 	Removals int `json:"removals,omitempty"`
 }
@@ -97,10 +100,11 @@ type TemplateName struct {
 	Digest  irgdata.Digest `json:"digest"`
 }
 
-// RuleSetting is a filter rule and its threshold.
+// RuleSetting is a filter rule, its parameters and what an objection does.
 type RuleSetting struct {
-	Rule      string  `json:"rule"` // "size/1"
-	Threshold float64 `json:"threshold"`
+	Rule       string             `json:"rule"` // "size/1"
+	Action     string             `json:"action"`
+	Parameters map[string]float64 `json:"parameters"`
 }
 
 // Digest identifies the settings.
@@ -124,6 +128,13 @@ type Counts struct {
 	Modes    []ModeCount `json:"modes"`
 	// Reasons counts the rejects, of items and of single modes.
 	Reasons []ReasonCount `json:"reasons"`
+	// Funnels follow the items, and then the rows of each mode, through the stages.
+	Funnels []Funnel `json:"funnels"`
+	// Warnings count the trajectories in shards that a rule warned of.
+	Warnings []RuleCount `json:"warnings"`
+	// Lengths are those of the texts of trajectories in shards, and of the rows of
+	// modes.
+	Lengths []Histogram `json:"lengths"`
 }
 
 // ModeCount counts the trajectories that serve a wanted mode and those that
@@ -184,6 +195,9 @@ func (s Snapshot) check(number int) error {
 	if c.Items != c.Trajectories+c.Rejected {
 		return fmt.Errorf("its counts do not add up: %d items, %d trajectories, %d rejected", c.Items, c.Trajectories, c.Rejected)
 	}
+	if err := c.checkFunnels(); err != nil {
+		return err
+	}
 	rejects := c.Rejected
 	for _, m := range c.Modes {
 		if c.Trajectories != m.Rows+m.Rejected {
@@ -229,14 +243,11 @@ const (
 func shardKey(prefix string, d irgdata.Digest) string { return prefix + d.String() + ".parquet" }
 
 // PutShard puts a shard of the given digest and size into the store. Equal
-// shards are one object, so that a repeated run writes none again.
-func PutShard(ctx context.Context, store blob.Store, prefix string, body io.Reader, digest irgdata.Digest, size int64) (key string, err error) {
+// shards are one object, so that a repeated run writes none again, but for one
+// that is damaged.
+func PutShard(ctx context.Context, store blob.Store, prefix string, body io.ReadSeeker, digest irgdata.Digest, size int64) (key string, err error) {
 	key = shardKey(prefix, digest)
-	err = store.Put(ctx, key, body, blob.PutOptions{CreateOnly: true, Size: size, Digest: digest})
-	if err != nil && !errors.Is(err, blob.ErrExists) {
-		return "", err
-	}
-	return key, nil
+	return key, blob.PutContent(ctx, store, key, body, size, digest)
 }
 
 // Key is where the manifest of a snapshot lies in its store.

@@ -19,9 +19,11 @@ import (
 func content(t testing.TB, n int64) manifests.Content {
 	t.Helper()
 	c := manifests.Content{
-		Settings: manifests.Settings{Strategy: irgdata.Distill, Modes: []string{"m"}, Rules: []manifests.RuleSetting{{Rule: "size/1", Threshold: 64}}},
+		Settings: manifests.Settings{Strategy: irgdata.Distill, Modes: []string{"m"}, Rules: []manifests.RuleSetting{{Rule: "size/1", Action: "reject", Parameters: map[string]float64{"min": 64}}}},
 		Counts:   manifests.Counts{Items: n + 1, Trajectories: n, Rejected: 1, Modes: []manifests.ModeCount{{Mode: "m", Rows: n}}, Reasons: []manifests.ReasonCount{{Stage: "ingest", Rule: "image", Count: 1}}},
 	}
+	lost := manifests.Losses{"ingest": {"image": 1}}
+	c.Counts.Funnels = []manifests.Funnel{lost.Funnel("", n+1), lost.Funnel("m", n+1)}
 	var err error
 	if c.Configuration, err = c.Settings.Digest(); err != nil {
 		t.Fatal(err)
@@ -118,6 +120,8 @@ func TestCommitRefusesWrongCounts(t *testing.T) {
 		"a lost row":         func(c *manifests.Content) { c.Shards[0].Rows-- },
 		"a lost reject":      func(c *manifests.Content) { c.Rejects = nil },
 		"a lost mode row":    func(c *manifests.Content) { c.Counts.Modes[0].Rows-- },
+		"a lost loss":        func(c *manifests.Content) { c.Counts.Funnels[1].Stages[0].Reasons = nil },
+		"a lost funnel":      func(c *manifests.Content) { c.Counts.Funnels = c.Counts.Funnels[:1] },
 		"a lost reason":      func(c *manifests.Content) { c.Counts.Reasons = nil },
 		"another shard name": func(c *manifests.Content) { c.Shards[0].Key = "../../etc/passwd" },
 		"other settings":     func(c *manifests.Content) { c.Settings.Seed++ },

@@ -111,28 +111,13 @@ func build(ctx context.Context, cmd *cobra.Command, c Config) (err error) {
 
 // run is the way of a pair from its source to the export.
 func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
-	workers := d.config.workers()
-
 	r.before, err = manifests.LatestFull(ctx, d.store)
 	if err != nil && !errors.Is(err, manifests.ErrNoSnapshot) {
 		return r, err
 	}
-	pairs, err := d.pairs(ctx, write, p.read)
-	if err != nil {
-		return r, err
-	}
-	trajectories := d.annotator.Run(ctx, pairs)
-	judged := filter.Run(ctx, trajectories, filter.Options{Modes: d.modes, Rules: d.rules, Workers: workers, Memory: d.memory}, d.images)
 	examples := newExamples()
-	content, err := export.WriteShards(ctx, watch(judged, p.judged(d.annotator.Tally(), examples)), d.images, d.store, d.shardOptions())
+	content, err := d.content(ctx, p, examples)
 	if err != nil {
-		return r, err
-	}
-	if content.Counts.Items == 0 {
-		return r, errors.New("build: the sources hold no images: check the paths in the configuration")
-	}
-	content.Settings = d.settings()
-	if content.Configuration, err = content.Settings.Digest(); err != nil {
 		return r, err
 	}
 	// What this run found in the store is there only as long as no other run
@@ -159,6 +144,27 @@ func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
 	p.phase("exporting")
 	r.exported, err = d.exports(ctx, r.snapshot)
 	return r, err
+}
+
+// content goes that way up to the shards, of which nothing is published yet.
+func (d *dataset) content(ctx context.Context, p *progress, examples *examples) (content manifests.Content, err error) {
+	pairs, err := d.pairs(ctx, write, p.read)
+	if err != nil {
+		return content, err
+	}
+	trajectories := d.annotator.Run(ctx, pairs)
+	judged := filter.Run(ctx, trajectories, filter.Options{Modes: d.modes, Rules: d.rules, Workers: d.config.workers(), Memory: d.memory, Scores: d.scores}, d.images)
+	judged = filter.Select(ctx, judged, d.selectOptions())
+	content, err = export.WriteShards(ctx, watch(judged, p.judged(d.annotator.Tally(), examples)), d.images, d.store, d.shardOptions())
+	if err != nil {
+		return content, err
+	}
+	if content.Counts.Items == 0 {
+		return content, errors.New("build: the sources hold no images: check the paths in the configuration")
+	}
+	content.Settings = d.settings()
+	content.Configuration, err = content.Settings.Digest()
+	return content, err
 }
 
 // keepAccount puts beside a snapshot what the dataset has cost until now.

@@ -45,7 +45,7 @@ type Config struct {
 	Ingest     Ingest            `yaml:"ingest"`
 	Calls      Calls             `yaml:"calls"`
 	Budget     Budget            `yaml:"budget"`
-	Filter     filter.Thresholds `yaml:"filter"`
+	Filter     filter.Config     `yaml:"filter"`
 	Shards     Shards            `yaml:"shards"`
 	Export     Export            `yaml:"export"`
 	MaxRejects float64           `yaml:"max_rejects"`
@@ -298,7 +298,7 @@ func newConfig() Config {
 			Window: 64, Attempts: 5,
 			Pause: config.Duration(time.Second), Patience: config.Duration(15 * time.Minute), Share: config.Duration(30 * time.Second),
 		},
-		Filter:     filter.DefaultThresholds(),
+		Filter:     filter.DefaultConfig(),
 		Shards:     Shards{Size: 500e6, RowGroup: 32 << 20, RowGroupRows: 100},
 		Export:     Export{To: "irgl-out/export", Ranks: 8, Workers: 8, MaxTokens: paperTokens, Formats: []export.Format{export.IRG}, Validation: 0.01, Seed: 1},
 		MaxRejects: 0.5,
@@ -347,6 +347,11 @@ func (c Config) complete() (Config, error) {
 		}
 	}
 	c.nameSources()
+	var key string
+	var err error
+	if c.Filter, key, err = c.Filter.Complete(); err != nil {
+		return c, usage(c.document.Errorf("filter."+key, "%v", err))
+	}
 	return c, c.validate()
 }
 
@@ -509,8 +514,10 @@ func (c Config) validate() error {
 	if err := c.download().Validate(); err != nil {
 		return wrong("ingest.download", "%v", err)
 	}
-	if key, err := c.Filter.Validate(); err != nil {
-		return wrong("filter."+key, "%v", err)
+	for _, name := range slices.Sorted(maps.Keys(c.Filter.Select.Sources)) {
+		if !slices.ContainsFunc(c.Sources, func(s Source) bool { return s.Name == name }) {
+			return wrong("filter.select.sources."+name, "there is no source %q: want one of those under `sources`", name)
+		}
 	}
 	if !(c.MaxRejects >= 0 && c.MaxRejects <= 1) {
 		return wrong("max_rejects", "is %v: want a part of all items between 0 and 1", c.MaxRejects)

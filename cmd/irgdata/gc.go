@@ -27,8 +27,8 @@ func gcCommand() *cobra.Command {
 		Use:   "gc",
 		Short: "Delete what no snapshot, no recorded call and no source needs",
 		Long: `Deletes objects of the store that nobody needs and that are older than the grace
-period: shards of builds that were broken off, images that no call and no item
-has, records of sources that newer ones replace.
+period: shards of builds that were broken off or of expired snapshots, and
+records of sources that newer ones replace. Images stay, but for removed ones.
 
 It needs the store for itself: while a build or another run is at it, gc ends
 with code 75 and deletes nothing. A run that was killed counts as dead after ten
@@ -141,8 +141,7 @@ func tryAgain(err error) error {
 }
 
 // needs says which images are needed: the answers of calls, and those of items
-// in the catalog. With an empty catalog all are: the sources may no longer have
-// them.
+// in the catalog that were not removed.
 func (d *dataset) needs(ctx context.Context) (n manifests.Needs, err error) {
 	removed, err := manifests.LoadRemoved(ctx, d.store)
 	if err != nil {
@@ -152,9 +151,7 @@ func (d *dataset) needs(ctx context.Context) (n manifests.Needs, err error) {
 	if err := d.ledger.Painted(ctx, func(ref irgdata.ImageRef) { needed[ref.Digest] = struct{}{} }); err != nil {
 		return n, err
 	}
-	known := false
 	err = ingest.Known(ctx, manifests.NewCatalog(d.store), func(p irgdata.Pair) {
-		known = true
 		if p.Image.IsZero() {
 			return
 		}
@@ -171,10 +168,7 @@ func (d *dataset) needs(ctx context.Context) (n manifests.Needs, err error) {
 		gone[image] = struct{}{}
 	}
 	n.RemovedImage = func(image irgdata.Digest) bool { _, is := gone[image]; return is }
-	n.Image = func(image irgdata.Digest) bool {
-		_, is := needed[image]
-		return is || !known && !n.RemovedImage(image)
-	}
+	n.Image = func(image irgdata.Digest) bool { _, is := needed[image]; return is }
 	return n, nil
 }
 

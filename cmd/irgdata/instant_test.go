@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/filter"
 	"github.com/irgdata/irgdata/ingest"
 	"github.com/irgdata/irgdata/runtime"
 )
@@ -154,7 +155,10 @@ func newInstantDataset(root string) (*dataset, error) {
 	c.Sources = []Source{{Name: "made", Bundled: "sample"}} // the caller replaces it
 	c.Store, c.Work, c.Export.To = filepath.Join(root, "store"), filepath.Join(root, "work"), filepath.Join(root, "export")
 	c.Image = ImageSize{Width: 64, Height: 64}
-	c.Filter.MinDifference, c.Filter.MinCoverage, c.Filter.MinDeviation, c.Filter.MaxBlocking = 0, 0, 0, 1
+	c.Filter.Rules = []filter.Entry{
+		{Rule: "unchanged", Parameters: map[string]any{"min": 0.0}}, {Rule: "coverage", Parameters: map[string]any{"min": 0.0}},
+		{Rule: "blank", Parameters: map[string]any{"min": 0.0}}, {Rule: "blocking", Parameters: map[string]any{"max": 1.0}},
+	}
 	c.Ingest.Duplicates = Duplicates{} // made pairs are nearly the same
 	c.dir = "."
 	c, err := c.complete()

@@ -30,7 +30,7 @@ image: {width: 64, height: 64}
 models: {irg: {kind: omni, url: "%s/v1", revision: "1"}, vlm: {kind: openai, url: "%s/v1", revision: "1"}}
 roles: {base: irg, annotator: vlm}
 ingest: {duplicates: {images: 0, prompts: 0}}
-filter: {min_coverage: 0}
+filter: {rules: [{rule: coverage, min: 0}]}
 calls: {workers: 4, share: 50ms}
 shards: {size: 64 KiB, row_group: 16 KiB}
 export: {to: export, ranks: 2, workers: 2}

@@ -36,6 +36,7 @@ type dataset struct {
 	store   blob.Store
 	images  *images.Store
 	ledger  *manifests.Ledger
+	scores  *manifests.Scores  // nil when the ledger is only read
 	sharing *manifests.Sharing // nil when the ledger is only read
 	mark    *manifests.Run     // marks a run that writes; nil when the store is only read
 	log     *slog.Logger
@@ -51,7 +52,10 @@ type dataset struct {
 	annotator  *annotate.Annotator
 	pools      []*pool.Pool // of models behind servers
 	closers    []func()
-	absent     bool // the store's folder is not there, and an empty one stands in
+	// repairing, unless nil, is the damage that is being mended: damaged images
+	// are read from the sources again.
+	repairing *manifests.Report
+	absent    bool // the store's folder is not there, and an empty one stands in
 
 	// openStore and openModel open the configured store and the named model;
 	// tests put their own in their place.
@@ -148,6 +152,11 @@ func (d *dataset) close(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute)
 		defer cancel()
 		failed = d.sharing.Close(ctx)
+		_, err := d.scores.Push(ctx, d.store)
+		failed = errors.Join(failed, err)
+	}
+	if d.scores != nil {
+		failed = errors.Join(failed, d.scores.Close(context.WithoutCancel(ctx)))
 	}
 	if d.ledger != nil {
 		failed = errors.Join(failed, d.ledger.Close())
@@ -254,6 +263,12 @@ func (d *dataset) openLedger(ctx context.Context, a access) error {
 		return err
 	}
 	if a == write {
+		if d.scores, err = d.ledger.Scores(ctx); err != nil {
+			return err
+		}
+		if _, err := d.scores.Pull(ctx, d.store); err != nil {
+			return err
+		}
 		d.sharing = d.ledger.Share(ctx, d.store, time.Duration(d.config.Calls.Share), d.log)
 	}
 	return nil
@@ -330,25 +345,44 @@ func (c Config) prompts() (modes.Prompts, error) {
 	return prompts, nil
 }
 
-// rules are the filters under the configured thresholds. Tokens are those of
-// the base model, the one that will be trained.
+// rules are the configured filters.
 func (c Config) rules() ([]filter.Rule, error) {
-	var lists [][]string
-	for i, file := range c.Filter.WordLists {
-		text, err := os.ReadFile(c.path(file))
-		if err != nil {
-			return nil, usage(c.document.Errorf(fmt.Sprintf("filter.word_lists[%d]", i), "%v", err))
-		}
-		lists = append(lists, strings.Split(string(text), "\n"))
-	}
-	t, err := c.tokenizer(c.Roles[string(modes.RoleBase)])
+	e, err := c.ruleEnvironment()
 	if err != nil {
 		return nil, err
 	}
-	if t == nil {
-		return filter.Rules(c.Filter, nil, lists...), nil
+	rules, key, err := c.Filter.New(e)
+	if err != nil {
+		return nil, usage(c.document.Errorf("filter."+key, "%v", err))
 	}
-	return filter.Rules(c.Filter, t.Count, lists...), nil
+	wanted, err := modes.Select(c.Modes)
+	if err != nil {
+		return nil, usage(err)
+	}
+	if err := c.Filter.Select.CheckScore(wanted, rules); err != nil {
+		return nil, usage(c.document.Errorf("filter.select.prefer", "%v", err))
+	}
+	return rules, nil
+}
+
+// ruleEnvironment is what rules need besides their parameters. Tokens are those
+// of the base model, the one that will be trained.
+func (c Config) ruleEnvironment() (e filter.Environment, err error) {
+	if e.Prompts, err = c.prompts(); err != nil {
+		return e, err
+	}
+	t, err := c.tokenizer(c.Roles[string(modes.RoleBase)])
+	if err != nil {
+		return e, err
+	}
+	if t != nil {
+		e.Count, e.Tokenizer = t.Count, t.Digest().String()[:8]
+	}
+	e.Read = func(path string) (string, error) {
+		text, err := os.ReadFile(c.path(path))
+		return string(text), err
+	}
+	return e, nil
 }
 
 // workers is the number of goroutines for work on this machine's processors.
@@ -378,9 +412,15 @@ func (d *dataset) settings() manifests.Settings {
 		s.Templates = append(s.Templates, manifests.TemplateName{Name: name, Version: t.Version, Digest: t.Digest()})
 	}
 	for _, rule := range d.rules {
-		s.Rules = append(s.Rules, manifests.RuleSetting{Rule: rule.ID(), Threshold: rule.Threshold})
+		s.Rules = append(s.Rules, manifests.RuleSetting{Rule: rule.ID(), Action: string(rule.Action), Parameters: rule.Parameters})
 	}
+	s.Select = c.Filter.Select.Settings()
 	return s
+}
+
+// selectOptions are those of package filter.
+func (d *dataset) selectOptions() filter.SelectOptions {
+	return filter.SelectOptions{Modes: d.modes, Rules: d.rules, Selection: d.config.Filter.Select, Work: d.config.path(d.config.Work)}
 }
 
 // shardOptions and irgOptions are those of package export.

@@ -120,18 +120,27 @@ func (d *dataset) contaminated() (func(string) (string, float64, bool), error) {
 // that are nearly the same. Saw, unless nil, is called for each item read.
 func (d *dataset) pairs(ctx context.Context, a access, saw func()) (iter.Seq2[irgdata.Item[irgdata.Pair], error], error) {
 	members := map[irgdata.Digest]struct{}{}
-	parent, err := manifests.Latest(ctx, d.store)
+	latest, inventory, keep := manifests.Latest, d.images.Inventory, d.keep
+	if d.repairing != nil {
+		latest, inventory, keep = d.repairing.Latest, d.repairing.Inventory, d.repairing.Restore
+	}
+	parent, err := latest(ctx, d.store)
 	if err != nil && !errors.Is(err, manifests.ErrNoSnapshot) {
 		return nil, err
 	}
-	if err := parent.Members.Each(ctx, d.store, func(m manifests.Member) { members[m.ID] = struct{}{} }); err != nil {
+	err = parent.Members.Each(ctx, d.store, func(m manifests.Member) { members[m.ID] = struct{}{} })
+	switch {
+	case errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrDamaged):
+		clear(members)
+		d.log.Warn("pairs of the newest snapshot are not preferred to others nearly the same: `irgdata verify --repair` may mend its list", "error", err)
+	case err != nil:
 		return nil, err
 	}
 	o := ingest.Options{
 		Limits: d.config.download().Limits(), Retry: d.config.retryDownloads,
 		Limit: d.config.limit, Sample: d.config.sample, Workers: d.config.workers(), Loaders: d.config.Ingest.Loaders,
 		Work: d.config.path(d.config.Work), Duplicates: d.config.duplicates(),
-		Saw: saw, Inventory: d.images.Inventory,
+		Saw: saw, Inventory: inventory,
 		Preferred: func(id irgdata.Digest) bool { _, is := members[id]; return is },
 	}
 	if o.Contaminated, err = d.contaminated(); err != nil {
@@ -141,9 +150,10 @@ func (d *dataset) pairs(ctx context.Context, a access, saw func()) (iter.Seq2[ir
 		return nil, err
 	}
 	o.Removed = d.removed
-	catalog, keep := manifests.NewCatalog(d.store), d.keep
+	catalog := manifests.NewCatalog(d.store)
 	if a != write {
-		catalog, keep = catalog.ReadOnly(), func(context.Context, []byte) error { return nil }
+		catalog = catalog.ReadOnly()
+		keep = func(context.Context, []byte) error { return nil }
 		if o.Work, err = d.temporary(); err != nil {
 			return nil, err
 		}

@@ -130,8 +130,11 @@ func (s stats) print(w io.Writer) {
 	if snap.Number > 0 {
 		fmt.Fprintf(w, "Snapshot %d, strategy %s\n\n", snap.Number, snap.Settings.Strategy)
 		itemLine(w, c, snap.Settings)
-		modeTable(w, c)
+		funnelTable(w, c)
+		modeFunnels(w, c)
 		reasonTable(w, c, s.examples.byReason)
+		warningLine(w, c)
+		lengthTable(w, c)
 	} else {
 		fmt.Fprint(w, "No snapshot is published yet: `irgdata build` goes on from these calls.\n\n")
 	}

@@ -28,8 +28,10 @@ func summarize(w io.Writer, d *dataset, r result) {
 	}
 	fmt.Fprintf(w, "Snapshot %d %s (%s)\n\n", r.snapshot.Number, state, duration(r.elapsed.Seconds()))
 	itemLine(w, c, r.snapshot.Settings)
+	funnelTable(w, c)
 	modeTable(w, c)
 	reasonTable(w, c, r.examples.byReason)
+	warningLine(w, c)
 	exampleLines(w, r.examples)
 	callLine(w, r)
 	changeLines(w, r)
@@ -116,11 +118,20 @@ func itemLine(w io.Writer, c manifests.Counts, s manifests.Settings) {
 	fmt.Fprint(w, "\n\n")
 }
 
+// modeTable shows the rows of each mode, and what the stages after ingest took.
 func modeTable(w io.Writer, c manifests.Counts) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "  mode\trows\twithout\n")
-	for _, m := range c.Modes {
-		fmt.Fprintf(t, "  %s\t%s\t%s\n", m.Mode, humanize.Comma(m.Rows), dash(m.Rejected))
+	fmt.Fprintf(t, "  mode\trows\tof items\tlost at")
+	for _, s := range c.Funnels[0].Stages[1:] {
+		fmt.Fprintf(t, " %s\t", s.Stage)
+	}
+	fmt.Fprintln(t)
+	for i, m := range c.Modes {
+		fmt.Fprintf(t, "  %s\t%s\t%s", m.Mode, humanize.Comma(m.Rows), share(m.Rows, c.Items))
+		for _, s := range c.Funnels[1+i].Stages[1:] {
+			fmt.Fprintf(t, "\t%s", dash(s.In-s.Out))
+		}
+		fmt.Fprintln(t)
 	}
 	t.Flush()
 	fmt.Fprintln(w)

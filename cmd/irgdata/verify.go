@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -13,13 +14,19 @@ import (
 func verifyCommand() *cobra.Command {
 	var f flags
 	var ref string
-	var full bool
+	var full, mend bool
 	cmd := &cobra.Command{
 		Use:   "verify",
-		Short: "Check that a snapshot is whole, with --full every byte and row of it",
+		Short: "Check that a snapshot is whole, with --full every byte and row of the store",
 		Long: `Checks the manifest of a snapshot, that its counts add up, and the size of each
 shard. With --full it reads every byte of the store, compares digests, decodes
-every row and compares every image in it with its digest.`,
+every row of every snapshot, compares every image in it with its digest and the
+counts with the rows, and looks for each call and image that a row names.
+
+With --repair it then makes good what is wrong: images from shards or sources,
+shards from ledger and images, segments of the ledger from the local ledger or
+shards. What is nowhere else it names, with the calls that the next build makes
+again for it.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			c, err := f.load(cmd)
@@ -27,36 +34,42 @@ every row and compares every image in it with its digest.`,
 				return err
 			}
 			ctx := cmd.Context()
+			if mend {
+				return repair(ctx, cmd, c)
+			}
 			d, err := openDataset(ctx, c, store, newLog(cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			s, err := d.snapshot(ctx, ref)
-			if err != nil {
-				return err
+			var s manifests.Snapshot
+			if !full || ref != "" || d.absent {
+				if s, err = d.snapshot(ctx, ref); err != nil {
+					return err
+				}
 			}
-			report, err := manifests.Verify(ctx, d.store, s, manifests.VerifyOptions{Full: full, Work: c.path(c.Work)})
+			report, err := manifests.Verify(ctx, d.store, s, c.verifyOptions(full))
 			if err != nil {
 				return err
 			}
 			for _, problem := range report.Problems {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s\n", problem)
 			}
-			if n := len(report.Problems); n > 0 {
-				return fmt.Errorf("snapshot %d is damaged: %s", s.Number, plural(int64(n), "problem"))
-			}
-			depth := "the sizes of"
+			what, depth := fmt.Sprintf("Snapshot %d", s.Number), "the sizes of"
 			if full {
-				depth = fmt.Sprintf("every byte and row of %s and", plural(int64(report.Objects), "other object"))
+				what, depth = "The store", fmt.Sprintf("every byte and row of %s and", plural(int64(report.Objects), "other object"))
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "Snapshot %d is sound: %s %s with %s, %s.\n",
-				s.Number, depth, plural(int64(report.Shards), "shard"), plural(report.Rows, "row"), humanize.Bytes(uint64(report.Bytes)))
+			if n := len(report.Problems); n > 0 {
+				return fmt.Errorf("%s is damaged: %s: `irgdata verify --repair` makes good what can be", strings.ToLower(what[:1])+what[1:], plural(int64(n), "problem"))
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is sound: %s %s with %s, %s.\n",
+				what, depth, plural(int64(report.Shards), "shard"), plural(report.Rows, "row"), humanize.Bytes(uint64(report.Bytes)))
 			return nil
 		},
 	}
 	f.addStore(cmd)
 	addSnapshot(cmd, &ref)
 	cmd.Flags().BoolVar(&full, "full", false, "read every byte and decode every row")
+	cmd.Flags().BoolVar(&mend, "repair", false, "look as --full does, and make good what can be")
 	return cmd
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -64,14 +66,16 @@ func (d *dataset) why(ctx context.Context, w io.Writer, ref, name string) error 
 	}
 	work := d.config.path(d.config.Work)
 	found := 0
+	told := map[irgdata.Digest]bool{}
 	for story, err := range export.Stories(ctx, d.store, s, work, named) {
 		if err != nil {
 			return err
 		}
 		found++
-		if err := d.tell(ctx, w, story); err != nil {
+		if err := d.tell(ctx, w, story, s.Settings.Rules); err != nil {
 			return err
 		}
+		told[story.Trajectory.Pair.ID] = true
 	}
 	for r, err := range export.Rejects(ctx, d.store, s, work) {
 		if err != nil {
@@ -81,8 +85,8 @@ func (d *dataset) why(ctx context.Context, w io.Writer, ref, name string) error 
 		if !r.Pair.ID.IsZero() {
 			id = r.Pair.ID.String()
 		}
-		if r.Mode != "" || !named(id, r.Pair.Source, r.Pair.Key) {
-			continue // the story of a kept pair has the modes that it lost
+		if r.Mode != "" || !named(id, r.Pair.Source, r.Pair.Key) || r.Stage != irgdata.StageIngest && told[r.Pair.ID] {
+			continue // the story of a trajectory has that it was rejected, and the modes that it lost
 		}
 		found++
 		fmt.Fprintf(w, "rejected at %s by %s: %s\n", r.Stage, r.Rule, r.Reason)
@@ -115,8 +119,11 @@ func pairLines(w io.Writer, p irgdata.Pair) {
 	t.Flush()
 }
 
-// tell prints the story of a trajectory.
-func (d *dataset) tell(ctx context.Context, w io.Writer, s export.Story) error {
+// tell prints the story of a trajectory, by the rules of its snapshot.
+func (d *dataset) tell(ctx context.Context, w io.Writer, s export.Story, rules []manifests.RuleSetting) error {
+	if r := s.Reject; r != nil {
+		fmt.Fprintf(w, "rejected at %s by %s: %s\n", r.Stage, r.Rule, r.Reason)
+	}
 	fmt.Fprintf(w, "in %s, row %d\n", here(d.store.URL(s.Shard)), s.Row)
 	pairLines(w, s.Trajectory.Pair)
 
@@ -150,17 +157,42 @@ func (d *dataset) tell(ctx context.Context, w io.Writer, s export.Story) error {
 		}
 		fmt.Fprintf(t, "  %s\t%s\n", v.Mode, verdict)
 	}
-	fmt.Fprintf(t, "\n  score\trule\tvalue\n")
+	t.Flush()
+
+	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for i, warning := range s.Warnings {
+		if i == 0 {
+			fmt.Fprintf(t, "\n  warning\trule\treason\n")
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", warning.Name, warning.Rule, warning.Reason)
+	}
+	t.Flush()
+
+	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "\n  score\trule\tvalue\theld against\taction\n")
 	for _, score := range s.Scores {
 		value := "–"
 		if !math.IsNaN(score.Value) {
 			value = humanize.FtoaWithDigits(score.Value, 3)
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\n", score.Name, score.Rule, value)
+		bounds, action := "", ""
+		if at := slices.IndexFunc(rules, func(r manifests.RuleSetting) bool { return r.Rule == score.Rule }); at >= 0 {
+			bounds, action = showParameters(rules[at].Parameters), rules[at].Action
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\n", score.Name, score.Rule, value, bounds, action)
 	}
 	t.Flush()
 	fmt.Fprintln(w)
 	return nil
+}
+
+// showParameters writes a rule's numbers: "max 8".
+func showParameters(parameters map[string]float64) string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(parameters)) {
+		list = append(list, name+" "+humanize.Ftoa(parameters[name]))
+	}
+	return strings.Join(list, ", ")
 }
 
 func answerOf(c manifests.Call) string {

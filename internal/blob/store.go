@@ -23,6 +23,8 @@ import (
 var (
 	ErrExists   = errors.New("the object exists already")
 	ErrNotExist = errors.New("there is no such object")
+	// ErrDamaged: the object's bytes are not those that its digest names.
+	ErrDamaged = errors.New("the object is damaged")
 )
 
 // Store holds objects. Implementations are safe for concurrent use and pass
@@ -150,10 +152,10 @@ func ReadVerified(ctx context.Context, s Store, key string, size int64, d irgdat
 		return nil, err
 	}
 	if int64(len(b)) != size {
-		return nil, fmt.Errorf("read %s: it has %d bytes, want %d: the object is damaged", s.URL(key), len(b), size)
+		return nil, fmt.Errorf("read %s: it has %d bytes, want %d: %w", s.URL(key), len(b), size, ErrDamaged)
 	}
 	if got := irgdata.DigestOf(b); got != d {
-		return nil, fmt.Errorf("read %s: it has digest %s, want %s: the object is damaged", s.URL(key), got, d)
+		return nil, fmt.Errorf("read %s: it has digest %s, want %s: %w", s.URL(key), got, d, ErrDamaged)
 	}
 	return b, nil
 }
@@ -175,7 +177,9 @@ func Spool(ctx context.Context, s Store, key string, size int64, d irgdata.Diges
 	want := PutOptions{Size: size, Digest: d}
 	check := newChecked(contextReader{ctx, io.LimitReader(r, size+1)}, want)
 	if _, err = io.Copy(file, check); err == nil {
-		err = check.verify(want)
+		if err = check.verify(want); err != nil {
+			err = fmt.Errorf("%w: %w", err, ErrDamaged)
+		}
 	}
 	if err == nil {
 		_, err = file.Seek(0, io.SeekStart)
@@ -218,7 +222,25 @@ func Verify(ctx context.Context, s Store, key string, d irgdata.Digest) error {
 		return fmt.Errorf("read %s: %w", s.URL(key), err)
 	}
 	if err := check.verify(want); err != nil {
-		return fmt.Errorf("read %s: %w", s.URL(key), err)
+		return fmt.Errorf("read %s: %w: %w", s.URL(key), err, ErrDamaged)
 	}
 	return nil
+}
+
+// PutContent puts an object that is named by the digest of its bytes. What is
+// there already is read and compared, and written anew if it is damaged: who
+// builds on the object later must be able to rely on it.
+func PutContent(ctx context.Context, s Store, key string, body io.ReadSeeker, size int64, d irgdata.Digest) error {
+	err := s.Put(ctx, key, body, PutOptions{CreateOnly: true, Size: size, Digest: d})
+	if !errors.Is(err, ErrExists) {
+		return err
+	}
+	err = Verify(ctx, s, key, d)
+	if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrNotExist) { // deleted meanwhile
+		return err
+	}
+	if _, err := body.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("put %s: %w", s.URL(key), err)
+	}
+	return s.Put(ctx, key, body, PutOptions{Size: size, Digest: d})
 }

@@ -209,19 +209,33 @@ func (w walker) decodeStruct(path string, n ast.Node, out reflect.Value) error {
 	}
 	fields := map[string]reflect.Value{}
 	var names []string
+	var others reflect.Value // the inline map, if there is one
 	for i := range out.NumField() {
-		name, _, _ := strings.Cut(out.Type().Field(i).Tag.Get("yaml"), ",")
+		name, option, _ := strings.Cut(out.Type().Field(i).Tag.Get("yaml"), ",")
 		if name != "" && name != "-" {
 			fields[name] = out.Field(i)
 			names = append(names, name)
+		} else if option == "inline" {
+			others = out.Field(i)
 		}
 	}
 	for _, e := range entries {
-		field, ok := fields[e.name]
-		if !ok {
-			return w.wrong(join(path, e.name), e.key, "there is no such key: %s", suggest(e.name, names))
-		}
 		w.d.lines[join(path, e.name)] = line(e.key)
+		field, ok := fields[e.name]
+		if !ok && others.IsValid() {
+			value, err := w.loose(join(path, e.name), e.value)
+			if err != nil {
+				return err
+			}
+			if others.IsNil() {
+				others.Set(reflect.MakeMap(others.Type()))
+			}
+			others.SetMapIndex(reflect.ValueOf(e.name), reflect.ValueOf(value))
+			continue
+		}
+		if !ok {
+			return w.wrong(join(path, e.name), e.key, "there is no such key: %s", Suggest(e.name, names))
+		}
 		if err := w.decode(join(path, e.name), e.value, field); err != nil {
 			return err
 		}
@@ -312,6 +326,35 @@ func (w walker) decodeScalar(path string, n ast.Node, out reflect.Value) error {
 	return nil
 }
 
+// loose returns the value of a key that no struct names.
+func (w walker) loose(path string, n ast.Node) (any, error) {
+	w.d.lines[path] = line(n)
+	var out any
+	switch n := n.(type) {
+	case *ast.SequenceNode:
+		list := make([]any, len(n.Values))
+		for i, v := range n.Values {
+			var err error
+			if list[i], err = w.loose(fmt.Sprintf("%s[%d]", path, i), v); err != nil {
+				return nil, err
+			}
+		}
+		return list, nil
+	case *ast.BoolNode:
+		return n.Value, nil
+	case *ast.IntegerNode, *ast.FloatNode:
+		var number float64
+		err := w.decodeScalar(path, n, reflect.ValueOf(&number).Elem())
+		return number, err
+	case *ast.StringNode, *ast.LiteralNode:
+		out, _ = scalar(n)
+		return out, nil
+	case *ast.NullNode:
+		return nil, w.wrong(path, n, "the key has no value: give it one or leave the key out")
+	}
+	return nil, w.wrong(path, n, "want a value or a list, got %s", describe(n))
+}
+
 // base is that of a whole number: YAML 1.2 knows 0x and 0o, and takes 010 for
 // ten.
 func base(text string) int {
@@ -374,8 +417,8 @@ func kindName(k reflect.Kind) string {
 	return "a whole number"
 }
 
-// suggest names the known key that was most likely meant, or all of them.
-func suggest(name string, known []string) string {
+// Suggest names the known key that was most likely meant, or all of them.
+func Suggest(name string, known []string) string {
 	best, least := "", 1+max(1, len(name)/3)
 	for _, k := range known {
 		if d := distance(name, k); d < least {

@@ -15,11 +15,11 @@ import (
 // begin alike, which chance does not bring about, one would stand for both.
 func (s *Store) Inventory(ctx context.Context) (holds func(irgdata.Digest) bool, err error) {
 	var there []uint64
-	for o, err := range s.objects.List(ctx, "images/") {
+	for o, err := range s.objects.List(ctx, Prefix) {
 		if err != nil {
 			return nil, fmt.Errorf("list the images: %w", err)
 		}
-		if d, err := irgdata.ParseDigest(path.Base(o.Key)); err == nil && o.Key == key(d) {
+		if d, err := irgdata.ParseDigest(path.Base(o.Key)); err == nil && o.Key == Key(d) {
 			there = append(there, binary.BigEndian.Uint64(d[:]))
 		}
 	}

@@ -5,8 +5,10 @@
 package images
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/blob"
@@ -18,9 +20,13 @@ type Store struct{ objects blob.Store }
 // NewStore keeps images in objects, under "images/".
 func NewStore(objects blob.Store) *Store { return &Store{objects: objects} }
 
-func key(d irgdata.Digest) string {
+// Prefix is the folder of the store that holds images.
+const Prefix = "images/"
+
+// Key is where the image of a digest lies in its store.
+func Key(d irgdata.Digest) string {
 	s := d.String()
-	return "images/" + s[:2] + "/" + s
+	return Prefix + s[:2] + "/" + s
 }
 
 // Put keeps the image and returns its reference. When it returns, the image
@@ -31,18 +37,29 @@ func (s *Store) Put(ctx context.Context, encoded []byte) (irgdata.ImageRef, erro
 	if err != nil {
 		return irgdata.ImageRef{}, err
 	}
-	err = blob.PutBytes(ctx, s.objects, key(ref.Digest), encoded, blob.PutOptions{CreateOnly: true, Digest: ref.Digest})
+	err = blob.PutBytes(ctx, s.objects, Key(ref.Digest), encoded, blob.PutOptions{CreateOnly: true, Digest: ref.Digest})
 	if errors.Is(err, blob.ErrExists) {
 		var there blob.Object
-		there, err = s.objects.Stat(ctx, key(ref.Digest))
+		there, err = s.objects.Stat(ctx, Key(ref.Digest))
 		if err == nil && there.Size != ref.Size {
-			err = blob.PutBytes(ctx, s.objects, key(ref.Digest), encoded, blob.PutOptions{Digest: ref.Digest})
+			err = blob.PutBytes(ctx, s.objects, Key(ref.Digest), encoded, blob.PutOptions{Digest: ref.Digest})
 		}
 	}
 	return ref, err
 }
 
+// Restore keeps the image as Put does, and also compares the bytes of one that
+// is there already and replaces it if it is damaged.
+func (s *Store) Restore(ctx context.Context, encoded []byte) error {
+	d := irgdata.DigestOf(encoded)
+	return blob.PutContent(ctx, s.objects, Key(d), bytes.NewReader(encoded), int64(len(encoded)), d)
+}
+
 // Bytes returns the image's bytes, checked against its digest.
 func (s *Store) Bytes(ctx context.Context, ref irgdata.ImageRef) ([]byte, error) {
-	return blob.ReadVerified(ctx, s.objects, key(ref.Digest), ref.Size, ref.Digest)
+	encoded, err := blob.ReadVerified(ctx, s.objects, Key(ref.Digest), ref.Size, ref.Digest)
+	if errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrDamaged) {
+		err = fmt.Errorf("%w: run `irgdata verify --repair`", err)
+	}
+	return encoded, err
 }

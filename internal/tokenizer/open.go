@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+
+	"github.com/irgdata/irgdata"
 )
 
 // maxFile bounds a tokenizer's files against damaged ones; the tokenizer.json
@@ -41,7 +43,24 @@ func Open(folder fs.FS) (*Tokenizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open tokenizer: %w", err)
 	}
+	t.digest, err = digest(folder)
+	if err != nil {
+		return nil, fmt.Errorf("open tokenizer: %w", err)
+	}
 	return t, nil
+}
+
+// digest is that of the files that Open reads.
+func digest(folder fs.FS) (irgdata.Digest, error) {
+	d := irgdata.NewDigester("tokenizer/1")
+	for _, name := range []string{"tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "added_tokens.json"} {
+		content, err := read(folder, name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return irgdata.Digest{}, err
+		}
+		d.Text(string(content))
+	}
+	return d.Sum(), nil
 }
 
 func read(folder fs.FS, name string) ([]byte, error) {

@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/irgdata/irgdata"
 )
 
 // Tokenizer turns texts into the ids of a vocabulary. It is safe for
@@ -20,7 +22,12 @@ type Tokenizer struct {
 
 	seed  maphash.Seed
 	cache []atomic.Pointer[cached] // a word's place is its hash; a later word takes it over
+
+	digest irgdata.Digest
 }
+
+// Digest identifies the tokenizer by the files that it was read from.
+func (t *Tokenizer) Digest() irgdata.Digest { return t.digest }
 
 // added is a token that is matched in the text before anything else, such as
 // <|im_start|>.

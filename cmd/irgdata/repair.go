@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/irgdata/irgdata/manifests"
+	"github.com/irgdata/irgdata/modes"
+)
+
+// repair makes good what can be, and then says what is still wrong and what
+// it takes to make it again.
+func repair(ctx context.Context, cmd *cobra.Command, c Config) error {
+	out := cmd.OutOrStdout()
+	o := manifests.RepairOptions{Work: c.path(c.Work), Filled: filled, Mended: func(key, how string) {
+		fmt.Fprintf(out, "mended %s: %s\n", key, how)
+	}}
+	report, err := repairFromStore(ctx, cmd, c, o)
+	if err != nil {
+		return err
+	}
+	again := ""
+	if len(report.Problems) > 0 {
+		if again, err = repairByBuild(ctx, cmd, c, &report, o); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			again = fmt.Sprintf("What a build makes anew could not be made: %v\n", err)
+		}
+		d, err := openDataset(ctx, c, store, newLog(cmd.ErrOrStderr()))
+		if err != nil {
+			return err
+		}
+		defer d.close(ctx) // a store alone has nothing to lose
+		if report, err = manifests.Verify(ctx, d.store, manifests.Snapshot{}, c.verifyOptions(true)); err != nil {
+			return err
+		}
+	}
+	for _, problem := range report.Problems {
+		fmt.Fprintln(out, problem)
+	}
+	fmt.Fprint(out, again)
+	if n := len(report.Problems); n > 0 {
+		return fmt.Errorf("the store is still damaged: %s", plural(int64(n), "problem"))
+	}
+	fmt.Fprintf(out, "The store is sound: %s, %s with %s.\n", plural(int64(report.Objects), "object"), plural(int64(report.Shards), "shard"), plural(report.Rows, "row"))
+	return nil
+}
+
+// repairFromStore mends from what the store and the local ledger hold, and
+// verifies again.
+func repairFromStore(ctx context.Context, cmd *cobra.Command, c Config, o manifests.RepairOptions) (report manifests.Report, err error) {
+	d, err := openDataset(ctx, c, store, newLog(cmd.ErrOrStderr()))
+	if err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, d.close(ctx)) }()
+	mended, err := manifests.RepairIdentity(ctx, d.store)
+	if err != nil {
+		return report, err
+	}
+	if mended {
+		o.Mended("dataset.json", "the identity of the dataset")
+	}
+	id, err := manifests.Identity(ctx, d.store)
+	if err != nil {
+		return report, err
+	}
+	path := d.ledgerPath(id)
+	if err := d.lockLedger(path, write); err != nil {
+		return report, err
+	}
+	if d.mark, err = d.beginRun(ctx, "verify --repair"); err != nil {
+		return report, err
+	}
+	if d.ledger, err = manifests.OpenLedger(ctx, path); err != nil {
+		return report, err
+	}
+	verify := func() error {
+		report, err = manifests.Verify(ctx, d.store, manifests.Snapshot{}, c.verifyOptions(true))
+		return err
+	}
+	if err := verify(); err != nil || len(report.Problems) == 0 {
+		return report, err
+	}
+	for _, p := range report.Problems {
+		fmt.Fprintln(cmd.OutOrStdout(), p)
+	}
+	if err := report.Repair(ctx, d.ledger, o); err != nil {
+		return report, err
+	}
+	return report, verify()
+}
+
+// repairByBuild reads lost images from the sources again, gives up those that
+// were painted and are nowhere else, and makes shards anew if that takes no
+// model call. It returns what the next build will make again.
+func repairByBuild(ctx context.Context, cmd *cobra.Command, c Config, report *manifests.Report, o manifests.RepairOptions) (again string, err error) {
+	d, err := openDataset(ctx, c, write, newLog(cmd.ErrOrStderr()))
+	if err != nil {
+		return "", errors.Join(err, d.close(ctx))
+	}
+	defer func() { err = errors.Join(err, d.close(ctx)) }()
+	d.repairing = report
+	pairs, err := d.pairs(ctx, write, nil)
+	if err != nil {
+		return "", err
+	}
+	for _, err := range pairs {
+		if err != nil {
+			return "", err
+		}
+	}
+	forgotten, err := report.Forget(ctx, d.ledger)
+	if err != nil {
+		return "", err
+	}
+	if forgotten.Images > 0 {
+		var steps []string
+		for _, step := range slices.Sorted(maps.Keys(forgotten.Calls)) {
+			steps = append(steps, fmt.Sprintf("%d of %s", forgotten.Calls[step], step))
+		}
+		again = fmt.Sprintf("%s nowhere else to be found: forgot the calls that painted them, %s.\n", plural(int64(forgotten.Images), "lost image"), strings.Join(steps, ", "))
+	}
+	plan, err := d.plan(ctx)
+	if err != nil {
+		return again, err
+	}
+	if plan.Make() > 0 {
+		var steps []string
+		for _, calls := range plan.Calls {
+			if calls.Make == 0 {
+				continue
+			}
+			cost := fmt.Sprintf("%d of %s", calls.Make, calls.Step)
+			if calls.Seconds > 0 {
+				cost += ", about " + duration(calls.Seconds*float64(calls.Make))
+			}
+			steps = append(steps, cost)
+		}
+		return again + fmt.Sprintf("The next build makes what is still damaged anew, with up to these calls: %s.\n", strings.Join(steps, "; ")), nil
+	}
+	content, err := d.content(ctx, newProgress(io.Discard), newExamples())
+	if err != nil {
+		return again, err
+	}
+	return again, report.RepairManifests(ctx, content, o)
+}
+
+// filled names the step and the model that filled a slot of a snapshot.
+func filled(s manifests.Settings, slot string) (step, model string, ok bool) {
+	for _, candidate := range modes.Steps(s.Strategy) {
+		if candidate.Fills.String() != slot {
+			continue
+		}
+		for _, name := range s.Steps { // in the version of that time
+			if before, _, _ := strings.Cut(name, "/"); before == candidate.Name {
+				step = name
+			}
+		}
+		for _, binding := range s.Models {
+			if binding.Role == string(candidate.Role) {
+				model = binding.Model
+			}
+		}
+	}
+	return step, model, step != "" && model != ""
+}
+
+func (c Config) verifyOptions(full bool) manifests.VerifyOptions {
+	return manifests.VerifyOptions{Full: full, Work: c.path(c.Work), Workers: max(c.workers(), c.Ingest.Loaders)}
+}

@@ -1,0 +1,113 @@
+package filter
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/modes"
+)
+
+// trainerTokens is the most tokens of a row that the trainer takes of every
+// mode: it is started with max_num_tokens_per_sample 32768 (SFT/run), skips rows
+// of more, and wants fewer in mandatory modes (SFT/data/dataset_base.py).
+const trainerTokens = 32767
+
+// partTokens frame each part of a row.
+const partTokens = 2
+
+// transform is how the trainer resizes an image (SFT/data/transforms.py).
+type transform struct{ most, least, stride int }
+
+var (
+	vaeTransform = transform{vaeMost, vaeLeast, 16}
+	vitTransform = transform{980, 378, 14}
+)
+
+// maxPixels is the transforms' own bound.
+const maxPixels = 14 * 14 * 9 * 1024
+
+// tokens is the number of an image's patches.
+func (t transform) tokens(width, height int) int {
+	w, h := float64(width), float64(height)
+	scale := max(min(float64(t.most)/max(w, h), 1), float64(t.least)/min(w, h))
+	w, h = t.scaled(w, scale), t.scaled(h, scale)
+	if w*h > maxPixels {
+		scale = maxPixels / (w * h)
+		w, h = t.scaled(w, scale), t.scaled(h, scale)
+	}
+	if longer := max(w, h); longer > float64(t.most) {
+		scale = float64(t.most) / longer
+		w, h = t.scaled(w, scale), t.scaled(h, scale)
+	}
+	return int(w) / t.stride * (int(h) / t.stride)
+}
+
+// scaled rounds as Python does, half to even.
+func (t transform) scaled(side, scale float64) float64 {
+	stride := float64(t.stride)
+	return max(stride, math.RoundToEven(math.RoundToEven(side*scale)/stride)*stride)
+}
+
+// RowTokens rejects rows of a mode that have more than most tokens, counted as
+// the official trainer counts them: the tokens of each text, the patches of each
+// image as often as it stands in the row, and two around each part. Without a
+// tokenizer each word counts as one token and a half.
+func RowTokens(most int, e Environment) Rule {
+	tokens := e.Count
+	if tokens == nil {
+		tokens = func(text string) int { return (3*len(words(text)) + 1) / 2 }
+	}
+	// What the templates add is in the number, so they are in the version.
+	version := irgdata.NewDigester("row_tokens/1").Text(e.Tokenizer)
+	for _, name := range e.Prompts.Names() {
+		version.Digest(e.Prompts.Get(name).Digest())
+	}
+	return Rule{
+		Name: "row_tokens", Version: "1-" + version.Sum().String()[:8], Unit: "row_tokens", Threshold: float64(most),
+		MeasureRow: func(s *Subject, m modes.Mode) float64 {
+			n := 0
+			for _, p := range m.Layout {
+				n += s.partTokens(p, e.Prompts, tokens)
+			}
+			return float64(n)
+		},
+		RejectRow: func(value float64) string {
+			if value <= float64(most) {
+				return ""
+			}
+			return fmt.Sprintf("the row has about %.0f tokens and the trainer takes at most %d", value, most)
+		},
+	}
+}
+
+// partTokens counts one part of a row. Texts that several rows share are counted
+// once.
+func (s *Subject) partTokens(p modes.Part, prompts modes.Prompts, count func(string) int) int {
+	slot := s.Trajectory.Slots[p.Slot]
+	if p.IsImage() {
+		n := 0
+		for _, shown := range []struct {
+			is bool
+			t  transform
+		}{{p.Loss, vaeTransform}, {p.VAE, vaeTransform}, {p.ViT, vitTransform}} {
+			if shown.is {
+				n += shown.t.tokens(slot.Image.Width, slot.Image.Height) + partTokens
+			}
+		}
+		return n
+	}
+	text := slot.Text
+	if p.Template != "" {
+		text = prompts.Get(p.Template).Render(s.Trajectory.Slots[irgdata.SlotPrompt].Text)
+	}
+	n, counted := s.tokens[text]
+	if !counted {
+		n = count(text) + partTokens
+		if s.tokens == nil {
+			s.tokens = map[string]int{}
+		}
+		s.tokens[text] = n
+	}
+	return n
+}

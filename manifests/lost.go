@@ -1,0 +1,107 @@
+package manifests
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/internal/images"
+)
+
+// lostPrefix is the folder of the marks of painted images that were lost and
+// that nothing else holds. A mark is an empty object under the image's digest.
+// As long as the image is not there, no ledger knows of the calls that painted
+// it, so that they are made again; when it is there again the mark means
+// nothing.
+const lostPrefix = "lost/"
+
+func markLost(ctx context.Context, store blob.Store, image irgdata.Digest) error {
+	err := blob.PutBytes(ctx, store, lostPrefix+image.String(), nil, blob.PutOptions{CreateOnly: true})
+	if errors.Is(err, blob.ErrExists) {
+		return nil
+	}
+	return err
+}
+
+// lostImages are those that are marked and not there.
+func lostImages(ctx context.Context, store blob.Store) (map[irgdata.Digest]bool, error) {
+	lost := map[irgdata.Digest]bool{}
+	for o, err := range store.List(ctx, lostPrefix) {
+		if err != nil {
+			return nil, fmt.Errorf("list the lost images: %w", err)
+		}
+		digest, err := irgdata.ParseDigest(strings.TrimPrefix(o.Key, lostPrefix))
+		if err != nil {
+			continue // no object of ours
+		}
+		_, err = store.Stat(ctx, images.Key(digest))
+		switch {
+		case errors.Is(err, blob.ErrNotExist):
+			lost[digest] = true
+		case err != nil:
+			return nil, fmt.Errorf("look for lost images: %w", err)
+		}
+	}
+	return lost, nil
+}
+
+// painted calls see for each call whose answer is an image.
+func (l *Ledger) painted(ctx context.Context, see func(row int64, step string, image irgdata.Digest)) error {
+	rows, err := l.db.QueryContext(ctx, `SELECT rowid, step, image FROM calls WHERE image <> ''`)
+	if err != nil {
+		return fmt.Errorf("ledger: list the painted images: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var row int64
+		var step, text string
+		var image irgdata.ImageRef
+		if err := rows.Scan(&row, &step, &text); err != nil {
+			return fmt.Errorf("ledger: list the painted images: %w", err)
+		}
+		if err := json.Unmarshal([]byte(text), &image); err != nil {
+			return fmt.Errorf("ledger: list the painted images: row %d: %w", row, err)
+		}
+		see(row, step, image.Digest)
+	}
+	return rows.Err()
+}
+
+// forget removes the calls that painted one of the images.
+func (l *Ledger) forget(ctx context.Context, lost map[irgdata.Digest]bool) error {
+	if len(lost) == 0 {
+		return nil
+	}
+	var gone []int64
+	err := l.painted(ctx, func(row int64, _ string, image irgdata.Digest) {
+		if lost[image] {
+			gone = append(gone, row)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return l.eachRow(ctx, `DELETE FROM calls WHERE rowid = ?`, gone)
+}
+
+// eachRow executes a statement for each row, all or none.
+func (l *Ledger) eachRow(ctx context.Context, statement string, rows []int64) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	tx, err := l.db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	defer tx.Rollback() // after Commit it does nothing
+	for _, row := range rows {
+		if _, err := tx.ExecContext(ctx, statement, row); err != nil {
+			return fmt.Errorf("ledger: %w", err)
+		}
+	}
+	return tx.Commit()
+}
