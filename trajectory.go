@@ -73,6 +73,8 @@ type Trajectory struct {
 	// Failures are the model calls that gave no usable answer, in step order.
 	// A mode that needs their slot, or one that depends on it, is lost.
 	Failures []Failure
+	// Judgements are what judge and scorers said, in the order of the questions.
+	Judgements []Judgement
 }
 
 // Failure is a model call that gave no usable answer.

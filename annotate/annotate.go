@@ -1,5 +1,5 @@
 // Package annotate fills the slots of trajectories by the model calls that
-// the wanted modes need. Each call goes through the ledger: what has been paid
+// the wanted modes need, and then asks judge and scorers about them. Each call goes through the ledger: what has been paid
 // for once is not asked again.
 package annotate
 
@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/irgdata/irgdata"
@@ -31,6 +32,9 @@ type Options struct {
 	Width, Height int
 	// PaintReferences: some pairs have no image, and get one from the painter.
 	PaintReferences bool
+	// Topics are those on which the judge is asked, and Scorers give numbers.
+	Topics  []string
+	Scorers []modes.Scorer
 	// Workers is the number of pairs under way at one time, and Window the
 	// number of finished ones that may wait for a slower one before them.
 	Workers, Window int
@@ -58,6 +62,14 @@ func (o Options) Validate() error {
 			return fmt.Errorf("role %s has no model, and step %s needs one", step.Role, step.Name)
 		}
 	}
+	if err := modes.CheckTopics(o.Topics); err != nil {
+		return err
+	}
+	for _, q := range o.questions() {
+		if o.Models[q.Role] == nil {
+			return fmt.Errorf("role %s has no model, and question %s needs one", q.Role, q.Name)
+		}
+	}
 	if o.Width <= 0 || o.Height <= 0 {
 		return fmt.Errorf("image size is %d×%d: want positive numbers of pixels", o.Width, o.Height)
 	}
@@ -73,14 +85,24 @@ func (o Options) Validate() error {
 	return nil
 }
 
+func (o Options) questions() []modes.Question {
+	return modes.QuestionsFor(o.Strategy, o.Modes, o.Topics, o.Scorers)
+}
+
 // Annotator makes the calls of one run.
 type Annotator struct {
-	o      Options
-	steps  []modes.Step
-	images *images.Store
-	ledger *manifests.Ledger
-	tally  *Tally
-	spent  *manifests.Spending
+	o         Options
+	steps     []modes.Step
+	questions []modes.Question
+	// calls are all kinds of call, those of the steps first, and planned[i] is
+	// the place of questions[i] there: questions of one name share theirs.
+	calls   []modes.Step
+	planned []int
+	images  *images.Store
+	ledger  *manifests.Ledger
+	tally   *Tally
+	judged  *Opinions
+	spent   *manifests.Spending
 }
 
 // New returns an annotator over the given stores, which the caller closes.
@@ -88,14 +110,26 @@ func New(o Options, images *images.Store, ledger *manifests.Ledger) (*Annotator,
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("annotate: %w", err)
 	}
-	return &Annotator{
-		o: o, steps: modes.StepsFor(o.Strategy, o.Modes, o.PaintReferences), images: images, ledger: ledger,
-		tally: newTally(), spent: manifests.NewSpending(o.Budget, o.Prices),
-	}, nil
+	a := &Annotator{
+		o: o, steps: modes.StepsFor(o.Strategy, o.Modes, o.PaintReferences), questions: o.questions(), images: images, ledger: ledger,
+		tally: newTally(), judged: newOpinions(), spent: manifests.NewSpending(o.Budget, o.Prices),
+	}
+	a.calls = slices.Clone(a.steps)
+	for _, q := range a.questions {
+		i := slices.IndexFunc(a.calls, func(s modes.Step) bool { return s.ID() == q.ID() })
+		if i < 0 {
+			i, a.calls = len(a.calls), append(a.calls, q.Step)
+		}
+		a.planned = append(a.planned, i)
+	}
+	return a, nil
 }
 
 // Tally counts the calls made and reused so far.
 func (a *Annotator) Tally() *Tally { return a.tally }
+
+// Opinions counts what judge and scorers said so far.
+func (a *Annotator) Opinions() *Opinions { return a.judged }
 
 // Used says what the calls made so far used and cost.
 func (a *Annotator) Used() manifests.Usage { return a.spent.Used() }
@@ -112,6 +146,9 @@ func (a *Annotator) Run(ctx context.Context, pairs iter.Seq2[irgdata.Item[irgdat
 			return irgdata.Item[irgdata.Trajectory]{Reject: p.Reject}, nil
 		}
 		t, err := a.fill(ctx, p.Value)
+		if err == nil {
+			err = a.judge(ctx, &t)
+		}
 		return irgdata.Item[irgdata.Trajectory]{Value: t}, err
 	})
 }
@@ -240,7 +277,7 @@ func (a *Annotator) keep(ctx context.Context, step modes.Step, answer runtime.An
 	c.Finish, c.Seconds = answer.Finish, answer.Elapsed.Seconds()
 	c.TokensIn, c.TokensOut = answer.TokensIn, answer.TokensOut
 	if step.Want() == runtime.Text {
-		c.Text = answer.Text
+		c.Text, c.First = answer.Text, answer.First
 		if c.Text == "" {
 			c.Rule, c.Reason = string(runtime.Empty), "the model gave an empty text"
 		}
@@ -280,6 +317,9 @@ func (a *Annotator) key(step modes.Step, model runtime.Identity, sampling runtim
 			switch {
 			case seg.Template != "":
 				d.Text("template").Digest(a.o.Prompts.Get(seg.Template).Digest()).Text(t.Pair.Prompt)
+				if seg.Quote != "" {
+					d.Text("quote").Text(seg.Quote)
+				}
 			case seg.Slot.IsImage():
 				d.Text("image").Digest(t.Slots[seg.Slot].Image.Digest)
 			default:
@@ -296,7 +336,7 @@ func (a *Annotator) context(ctx context.Context, segments []modes.Segment, t irg
 	for _, seg := range segments {
 		switch {
 		case seg.Template != "":
-			parts = append(parts, runtime.TextPart(a.o.Prompts.Get(seg.Template).Render(t.Pair.Prompt)))
+			parts = append(parts, runtime.TextPart(a.o.Prompts.Get(seg.Template).RenderQuoting(t.Pair.Prompt, seg.Quote)))
 		case seg.Slot.IsImage():
 			ref := t.Slots[seg.Slot].Image
 			encoded, err := a.images.Bytes(ctx, ref)

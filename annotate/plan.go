@@ -3,6 +3,7 @@ package annotate
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/manifests"
@@ -18,7 +19,7 @@ func (a *Annotator) Plan(ctx context.Context, pairs iter.Seq2[irgdata.Item[irgda
 		return manifests.Plan{}, err
 	}
 	var plan manifests.Plan
-	for _, step := range a.steps {
+	for _, step := range a.calls {
 		calls := manifests.PlannedCalls{Step: step.ID(), Model: a.o.Models[step.Role].Identity().String(), Images: step.Want() == runtime.Paint}
 		for _, c := range costs {
 			if c.Step == calls.Step && c.Model == calls.Model && c.Calls > 0 {
@@ -38,6 +39,12 @@ func (a *Annotator) Plan(ctx context.Context, pairs iter.Seq2[irgdata.Item[irgda
 				if step.Fills != irgdata.SlotReference {
 					plan.Calls[i].Make++
 				}
+			}
+			for i, q := range a.questions {
+				if q.Each {
+					plan.Calls[a.planned[i]].Make += modes.MaxClaims - 1
+				}
+				plan.Calls[a.planned[i]].Make++
 			}
 			continue
 		}
@@ -95,7 +102,7 @@ func (a *Annotator) planPair(ctx context.Context, p irgdata.Pair, calls []manife
 			}
 		}
 	}
-	return nil
+	return a.planQuestions(ctx, t, unknown, calls)
 }
 
 // expect notes what a missing call will fill.
@@ -106,25 +113,34 @@ func (a *Annotator) expect(unknown *[irgdata.NumSlots]bool, step modes.Step) {
 	}
 }
 
-// StepNames lists the name and version of each step that the options need.
+// StepNames lists the name and version of each step and question that the
+// options need.
 func (a *Annotator) StepNames() []string {
 	var names []string
-	for _, step := range a.steps {
+	for _, step := range a.calls {
 		names = append(names, step.ID())
 	}
 	return names
 }
 
-// Bindings lists the models of the roles that the steps need, in the order of
-// modes.Roles.
+// Bindings lists the models of the roles that steps and questions need, in the
+// order of modes.Roles and then of the scorers.
 func (a *Annotator) Bindings() []manifests.Binding {
 	var bindings []manifests.Binding
+	bind := func(role modes.Role) {
+		bindings = append(bindings, manifests.Binding{Role: string(role), Model: a.o.Models[role].Identity().String()})
+	}
+	asked := func(role modes.Role) bool {
+		return slices.ContainsFunc(a.calls, func(s modes.Step) bool { return s.Role == role })
+	}
 	for _, role := range modes.Roles() {
-		for _, step := range a.steps {
-			if step.Role == role {
-				bindings = append(bindings, manifests.Binding{Role: string(role), Model: a.o.Models[role].Identity().String()})
-				break
-			}
+		if asked(role) {
+			bind(role)
+		}
+	}
+	for _, scorer := range a.o.Scorers {
+		if role := modes.ScorerRole(scorer.Model); asked(role) {
+			bind(role)
 		}
 	}
 	return bindings

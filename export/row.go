@@ -42,16 +42,16 @@ func trajectoryColumns() []parquet.Column {
 		add(parquet.String, s.String()+"_call")
 	}
 	add(parquet.Bool, modes.Names()...)
-	add(parquet.String, judgementColumns...)
+	add(parquet.String, judgedColumns...)
 	for _, s := range imageSlots {
 		add(parquet.Picture, s.String())
 	}
 	return columns
 }
 
-// judgementColumns hold lists in JSON: what the filters said, and the calls that
+// judgedColumns hold lists in JSON: what the filters said, and the calls that
 // failed.
-var judgementColumns = []string{"scores", "verdicts", "warnings", "failures"}
+var judgedColumns = []string{"scores", "verdicts", "warnings", "failures", "judgements"}
 
 // scoreJSON, verdictJSON, warningJSON and failureJSON are the elements of these.
 type scoreJSON struct {
@@ -83,6 +83,43 @@ type failureJSON struct {
 	Reason string `json:"reason"`
 }
 
+// judgementJSON is an element of the column judgements.
+type judgementJSON struct {
+	Question  string         `json:"question"`
+	Subject   string         `json:"subject"`
+	About     string         `json:"about,omitempty"`
+	Value     *float64       `json:"value,omitempty"` // absent: the judge abstained
+	Abstained string         `json:"abstained,omitempty"`
+	Call      irgdata.Digest `json:"call"`
+}
+
+func judgementsJSON(judgements []irgdata.Judgement) []judgementJSON {
+	list := make([]judgementJSON, len(judgements))
+	for i, j := range judgements {
+		list[i] = judgementJSON{Question: j.Question, Subject: j.Subject, About: j.About, Abstained: j.Abstained, Call: j.Call}
+		if j.Abstained == "" {
+			list[i].Value = &j.Value
+		}
+	}
+	return list
+}
+
+// readJudgements reads the column judgements.
+func readJudgements(text string) (judgements []irgdata.Judgement, err error) {
+	var list []judgementJSON
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil, fmt.Errorf("column judgements: %w", err)
+	}
+	for _, e := range list {
+		j := irgdata.Judgement{Question: e.Question, Subject: e.Subject, About: e.About, Abstained: e.Abstained, Call: e.Call}
+		if e.Value != nil {
+			j.Value = *e.Value
+		}
+		judgements = append(judgements, j)
+	}
+	return judgements, nil
+}
+
 // trajectoryRow makes the row of a judged trajectory, its images loaded.
 func trajectoryRow(ctx context.Context, j irgdata.Judged, store *images.Store) (parquet.Row, error) {
 	t := j.Trajectory
@@ -104,11 +141,11 @@ func trajectoryRow(ctx context.Context, j irgdata.Judged, store *images.Store) (
 	for _, name := range modes.Names() {
 		row = append(row, j.Keeps(name))
 	}
-	judgements, err := judgementCells(j)
+	judged, err := judgedCells(j)
 	if err != nil {
 		return nil, err
 	}
-	row = append(row, judgements...)
+	row = append(row, judged...)
 	for _, s := range imageSlots {
 		ref := t.Slots[s].Image
 		if ref.IsZero() || (s == irgdata.SlotImproved && t.Strategy == irgdata.Distill) {
@@ -124,8 +161,8 @@ func trajectoryRow(ctx context.Context, j irgdata.Judged, store *images.Store) (
 	return row, nil
 }
 
-// judgementCells are those of the judgementColumns.
-func judgementCells(j irgdata.Judged) (parquet.Row, error) {
+// judgedCells are those of the judgedColumns.
+func judgedCells(j irgdata.Judged) (parquet.Row, error) {
 	scores := make([]scoreJSON, len(j.Scores))
 	for i, s := range j.Scores {
 		scores[i] = scoreJSON{Rule: s.Rule, Name: s.Name}
@@ -149,7 +186,7 @@ func judgementCells(j irgdata.Judged) (parquet.Row, error) {
 		failures[i] = failureJSON{f.Slot.String(), f.Step, f.Rule, f.Reason}
 	}
 	var row parquet.Row
-	for _, list := range []any{scores, verdicts, warnings, failures} {
+	for _, list := range []any{scores, verdicts, warnings, failures, judgementsJSON(j.Trajectory.Judgements)} {
 		text, err := json.Marshal(list)
 		if err != nil {
 			return nil, fmt.Errorf("pair %s: %w", j.Trajectory.Pair.ID, err)
@@ -241,6 +278,9 @@ func readRecord(row parquet.Row) (record, error) {
 			t.Slots[s] = f
 		}
 	}
+	if t.Judgements, err = readJudgements(text("judgements")); err != nil {
+		return r, fmt.Errorf("pair %s: %w", id, err)
+	}
 	for _, name := range modes.Names() {
 		r.keeps[name], _ = cells[name].(bool)
 	}
@@ -276,7 +316,7 @@ func judgedColumnNames() []string {
 	for _, s := range callSlots {
 		names = append(names, s.String()+"_call")
 	}
-	return append(names, judgementColumns...)
+	return append(names, judgedColumns...)
 }
 
 // readReject makes a reject of a row of the rejectColumnNames.
@@ -326,6 +366,6 @@ func rejectRow(r irgdata.Reject) (parquet.Row, error) {
 	for _, s := range callSlots {
 		row = append(row, digest(t.Slots[s].Call))
 	}
-	cells, err := judgementCells(*r.Judged)
+	cells, err := judgedCells(*r.Judged)
 	return append(row, cells...), err
 }

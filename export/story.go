@@ -104,6 +104,9 @@ func readStory(text map[string]string) (Story, error) {
 	for _, w := range warnings {
 		s.Warnings = append(s.Warnings, irgdata.Warning(w))
 	}
+	if t.Judgements, err = readJudgements(text["judgements"]); err != nil {
+		return s, err
+	}
 	for _, v := range verdicts {
 		verdict := irgdata.Verdict{Mode: v.Mode, Keep: v.Keep, Stage: v.Stage, Rule: v.Rule, Reason: v.Reason, Score: math.NaN()}
 		if v.Score != nil {

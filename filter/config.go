@@ -225,6 +225,9 @@ func (c Config) New(e Environment) (rules []Rule, key string, err error) {
 		if err != nil {
 			return nil, "rules", err
 		}
+		if kind.Topic != "" && !slices.Contains(e.Topics, kind.Topic) {
+			continue // nobody is asked, so there is nothing to judge by
+		}
 		v := Values{numbers: map[string]float64{}, texts: map[string][]string{}}
 		for name, value := range entry.Parameters {
 			switch value := value.(type) {

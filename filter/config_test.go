@@ -107,7 +107,7 @@ func TestSelect(t *testing.T) {
 // TestDocs: every rule and its parameters' defaults stand in the tables.
 func TestDocs(t *testing.T) {
 	text := ""
-	for _, file := range []string{"filters.md", "filters-images.md", "filters-texts.md"} {
+	for _, file := range []string{"filters.md", "filters-images.md", "filters-texts.md", "filters-judge.md"} {
 		content, err := os.ReadFile("../docs/" + file)
 		if err != nil {
 			t.Fatal(err)

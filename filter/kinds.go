@@ -3,6 +3,7 @@ package filter
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/irgdata/irgdata/modes"
@@ -14,8 +15,10 @@ type Kind struct {
 	// Doc says in a few words what the rule objects to.
 	Doc        string
 	Parameters []Parameter
-	// Optional rules judge only where they are listed.
+	// Optional rules judge only where they are listed, and those with a Topic
+	// only where the judge is asked about it.
 	Optional bool
+	Topic    string
 	// New makes the rule. All of the kind's parameters are in p.
 	New func(p Values, e Environment) (Rule, error)
 }
@@ -61,6 +64,8 @@ type Environment struct {
 	Tokenizer string
 	// Prompts are the templates of the training rows.
 	Prompts modes.Prompts
+	// Topics are those that the judge is asked about.
+	Topics []string
 	// Read reads a file that a parameter names.
 	Read func(path string) (string, error)
 }
@@ -101,6 +106,11 @@ func wholly(make func(int) Rule) func(float64) Rule {
 // Kinds lists all rules in the order in which they judge: of several objections
 // to a slot, the first one's names the reject.
 func Kinds() []Kind {
+	return slices.Concat(contentKinds(), judgeKinds(), rowKinds())
+}
+
+// contentKinds are the kinds of rules on the contents of slots.
+func contentKinds() []Kind {
 	return []Kind{
 		bare("decode", "images that do not decode to their end", Decode),
 		bounded("size", "small images", count("min", 64, 1, "pixels of the shorter side"), wholly(Size)),
@@ -154,6 +164,12 @@ func Kinds() []Kind {
 				return stored(WordList(int(v.Number("max")), lists...)), nil
 			},
 		},
+	}
+}
+
+// rowKinds are the kinds of rules on whole rows and on the whole dataset.
+func rowKinds() []Kind {
+	return []Kind{
 		{
 			Name: "row_tokens", Doc: "rows that the trainer skips for their length", Parameters: []Parameter{count("max", trainerTokens, 1, "tokens of a mode's texts and images")},
 			New: func(v Values, e Environment) (Rule, error) { return stored(RowTokens(int(v.Number("max")), e)), nil },

@@ -13,11 +13,13 @@ import (
 	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
 
 	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/runtime"
 )
 
 // ledgerFormat is the version of the ledger's schema, kept in the file's
-// user_version. Another version is refused, never guessed at.
-const ledgerFormat = 1
+// user_version. Older ones are brought up to it, a newer one is refused, never
+// guessed at.
+const ledgerFormat = 2
 
 // Call is one model call that came to an end: with an answer, or with a
 // failure for which the model did its work all the same (a refusal, a
@@ -32,6 +34,9 @@ type Call struct {
 	// before the call is recorded.
 	Text  string           `json:"text,omitempty"`
 	Image irgdata.ImageRef `json:"image,omitzero"`
+	// First are the candidates of the text's first token, where they were asked
+	// for and given.
+	First []runtime.Candidate `json:"first,omitempty"`
 	// Rule and Reason are set instead of an answer when it was unusable.
 	Rule   string `json:"rule,omitempty"`
 	Reason string `json:"reason,omitempty"`
@@ -51,7 +56,7 @@ func (c Call) before(other Call) bool {
 	if c.Failed() != other.Failed() {
 		return other.Failed()
 	}
-	content := func(c Call) string { return c.Text + c.Image.Digest.String() + c.Rule + c.Reason }
+	content := func(c Call) string { return fmt.Sprint(c.Text, c.Image.Digest, c.Rule, c.Reason, c.First) }
 	return content(c) < content(other)
 }
 
@@ -82,8 +87,8 @@ type recorded struct {
 // errClosed is what Record gives after Close.
 var errClosed = errors.New("the ledger is closed")
 
-// ledgerSchema is of format 1. The calls keep their rowid, by which segments
-// are cut.
+// ledgerSchema is of format 1, and ledgerMigrations[n-1] makes format n+1 of
+// format n. The calls keep their rowid, by which segments are cut.
 const ledgerSchema = `
 CREATE TABLE calls (
 	key        BLOB PRIMARY KEY,
@@ -103,15 +108,22 @@ CREATE TABLE calls (
 CREATE INDEX calls_unshared ON calls (shared) WHERE shared = 0;
 CREATE TABLE segments (digest BLOB PRIMARY KEY) WITHOUT ROWID`
 
+var ledgerMigrations = [ledgerFormat - 1]string{
+	`ALTER TABLE calls ADD COLUMN first TEXT NOT NULL DEFAULT ''`, // JSON of the candidates, or ''
+}
+
 // callColumns are what scanCall reads after the columns of its own arguments.
-const callColumns = `step, model, text, image, rule, reason, finish, seconds, tokens_in, tokens_out, attempts`
+const callColumns = `step, model, text, image, rule, reason, finish, seconds, tokens_in, tokens_out, attempts, first`
 
 // scanCall reads before and then the callColumns of a row.
 func scanCall(row interface{ Scan(...any) error }, c *Call, before ...any) error {
-	var image string
-	err := row.Scan(append(before, &c.Step, &c.Model, &c.Text, &image, &c.Rule, &c.Reason, &c.Finish, &c.Seconds, &c.TokensIn, &c.TokensOut, &c.Attempts)...)
+	var image, first string
+	err := row.Scan(append(before, &c.Step, &c.Model, &c.Text, &image, &c.Rule, &c.Reason, &c.Finish, &c.Seconds, &c.TokensIn, &c.TokensOut, &c.Attempts, &first)...)
 	if err == nil && image != "" {
 		err = json.Unmarshal([]byte(image), &c.Image)
+	}
+	if err == nil && first != "" {
+		err = json.Unmarshal([]byte(first), &c.First)
 	}
 	return err
 }
@@ -141,7 +153,8 @@ func OpenLedger(ctx context.Context, path string) (*Ledger, error) {
 	return l, nil
 }
 
-// prepare makes the schema in a new file and checks the version of an old one.
+// prepare makes the schema in a new file and brings that of an old one up to
+// date.
 func prepare(ctx context.Context, db *sql.DB) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
@@ -152,20 +165,26 @@ func prepare(ctx context.Context, db *sql.DB) error {
 	if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return err
 	}
-	switch version {
-	case ledgerFormat:
+	switch {
+	case version == ledgerFormat:
 		return nil
-	case 0:
+	case version < 0 || version > ledgerFormat:
+		return fmt.Errorf("it has format %d and this irgdata reads format %d: use the irgdata that wrote it", version, ledgerFormat)
+	case version == 0:
 		if _, err := tx.ExecContext(ctx, ledgerSchema); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", ledgerFormat)); err != nil {
-			return err
-		}
-		return tx.Commit()
-	default:
-		return fmt.Errorf("it has format %d and this irgdata reads format %d: use the irgdata that wrote it", version, ledgerFormat)
+		version = 1
 	}
+	for _, migration := range ledgerMigrations[version-1:] {
+		if _, err := tx.ExecContext(ctx, migration); err != nil {
+			return fmt.Errorf("bring it up to format %d: %w", ledgerFormat, err)
+		}
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", ledgerFormat)); err != nil {
+		return err
+	}
+	return tx.Commit()
 }
 
 // Close writes what is under way and closes the file.
@@ -265,7 +284,7 @@ func insertCalls(tx *sql.Tx, calls []Call, shared bool) (int, error) {
 	}
 	defer find.Close()
 	put, err := tx.Prepare(`INSERT OR REPLACE INTO calls (key, ` + callColumns + `, shared)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 	if err != nil {
 		return 0, err
 	}
@@ -291,7 +310,15 @@ func insertCalls(tx *sql.Tx, calls []Call, shared bool) (int, error) {
 			}
 			image = string(encoded)
 		}
-		if _, err := put.Exec(c.Key[:], c.Step, c.Model, c.Text, image, c.Rule, c.Reason, c.Finish, c.Seconds, c.TokensIn, c.TokensOut, c.Attempts, shared); err != nil {
+		first := ""
+		if len(c.First) > 0 {
+			encoded, err := json.Marshal(c.First)
+			if err != nil {
+				return 0, err
+			}
+			first = string(encoded)
+		}
+		if _, err := put.Exec(c.Key[:], c.Step, c.Model, c.Text, image, c.Rule, c.Reason, c.Finish, c.Seconds, c.TokensIn, c.TokensOut, c.Attempts, first, shared); err != nil {
 			return 0, err
 		}
 	}

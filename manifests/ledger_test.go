@@ -17,6 +17,7 @@ import (
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/manifests"
+	"github.com/irgdata/irgdata/runtime"
 )
 
 // recordForeverIn names the ledger that a child process of this test fills
@@ -53,7 +54,9 @@ func TestLedgerKeepsCalls(t *testing.T) {
 	image.Text, image.Image = "", irgdata.ImageRef{Digest: irgdata.DigestOf([]byte("x")), Size: 1, Format: irgdata.FormatPNG, Width: 2, Height: 3}
 	failed := call(2)
 	failed.Text, failed.Rule, failed.Reason = "", "refused", "no dogs here"
-	calls := []manifests.Call{call(0), image, failed}
+	judged := call(3)
+	judged.Text, judged.First = "yes", []runtime.Candidate{{Token: "yes", Logprob: -0.1}, {Token: " no", Logprob: -2.5}}
+	calls := []manifests.Call{call(0), image, failed, judged}
 
 	l := openLedger(t, path)
 	for _, c := range calls {
@@ -89,7 +92,7 @@ func TestLedgerKeepsCalls(t *testing.T) {
 		t.Errorf("found a call that nobody made: %v", err)
 	}
 	costs, err := l.Costs(t.Context())
-	want := []manifests.StepCost{{Step: "hindsight/1", Model: "m@1", Calls: 3, Failed: 1, Attempts: 3, Seconds: 1.5, TokensIn: 30, TokensOut: 3}}
+	want := []manifests.StepCost{{Step: "hindsight/1", Model: "m@1", Calls: 4, Failed: 1, Attempts: 4, Seconds: 2, TokensIn: 40, TokensOut: 6}}
 	if diff := cmp.Diff(want, costs); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
@@ -112,6 +115,37 @@ func TestLedgerManyWriters(t *testing.T) {
 	for i := range 400 {
 		if _, found, err := l.Lookup(t.Context(), call(i).Key); !found || err != nil {
 			t.Errorf("call %d: found %v, %v", i, found, err)
+		}
+	}
+}
+
+// TestLedgerReadsFormat1: a ledger of an older irgdata is brought up to date,
+// once, and keeps its calls.
+func TestLedgerReadsFormat1(t *testing.T) {
+	old, err := os.ReadFile("testdata/ledger-format-1.sqlite")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "ledger.sqlite")
+	if err := os.WriteFile(path, old, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		l := openLedger(t, path)
+		got, found, err := l.Lookup(t.Context(), call(0).Key)
+		if diff := cmp.Diff(call(0), got); diff != "" || !found || err != nil {
+			t.Error(found, err, diff)
+		}
+		judged := call(3)
+		judged.First = []runtime.Candidate{{Token: "yes", Logprob: -0.1}}
+		if _, err := l.Record(t.Context(), judged); err != nil {
+			t.Error(err)
+		}
+		if got, _, err := l.Lookup(t.Context(), judged.Key); err != nil || len(got.First) != 1 {
+			t.Errorf("got %+v, %v", got, err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -44,6 +44,9 @@ type Content struct {
 	Configuration irgdata.Digest `json:"configuration"`
 	Settings      Settings       `json:"settings"`
 	Counts        Counts         `json:"counts"`
+	// Opinions count what judge and scorers said of all annotated pairs, those
+	// of the rejects included.
+	Opinions []Opinion `json:"opinions,omitempty"`
 	// Shards hold the trajectories, Rejects what was left out, in the order of
 	// the sources. Their names and digests are those of their bytes.
 	Shards  []Shard `json:"shards"`

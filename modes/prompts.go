@@ -22,10 +22,21 @@ const (
 	PromptReflection        = "reflection"
 	PromptInitialQuestion   = "initial_question"
 	PromptImprovingQuestion = "improving_question"
+
+	PromptJudgeAlignment    = "judge_alignment"
+	PromptJudgePreference   = "judge_preference"
+	PromptJudgePreservation = "judge_preservation"
+	PromptJudgeClaims       = "judge_claims"
+	PromptJudgeDefect       = "judge_defect"
+	PromptJudgeInvention    = "judge_invention"
 )
 
-// placeholder stands for the pair's prompt in a template.
-const placeholder = "{{prompt}}"
+// What stands in a template for the pair's prompt, and for the text or the
+// claim that a question is about.
+const (
+	placeholder      = "{{prompt}}"
+	quotePlaceholder = "{{text}}"
+)
 
 // Template is one text that is sent to a model or written into a training
 // row. Its digest is part of the ledger key of every call that uses it.
@@ -41,8 +52,11 @@ func (t Template) Digest() irgdata.Digest {
 }
 
 // Render puts the pair's prompt in its place.
-func (t Template) Render(prompt string) string {
-	return strings.ReplaceAll(t.Text, placeholder, prompt)
+func (t Template) Render(prompt string) string { return t.RenderQuoting(prompt, "") }
+
+// RenderQuoting puts the pair's prompt and a quoted text in their places.
+func (t Template) RenderQuoting(prompt, quote string) string {
+	return strings.NewReplacer(placeholder, prompt, quotePlaceholder, quote).Replace(t.Text)
 }
 
 // Prompts is a complete set of templates. It is not modified after it was
@@ -79,8 +93,10 @@ func (p Prompts) With(name, text string) (Prompts, error) {
 	if text == "" {
 		return Prompts{}, fmt.Errorf("template %q is empty", name)
 	}
-	if strings.Contains(old.Text, placeholder) && !strings.Contains(text, placeholder) {
-		return Prompts{}, fmt.Errorf("template %q lacks %s, where the pair's prompt goes", name, placeholder)
+	for _, place := range []struct{ mark, what string }{{placeholder, "the pair's prompt"}, {quotePlaceholder, "the quoted text"}} {
+		if strings.Contains(old.Text, place.mark) && !strings.Contains(text, place.mark) {
+			return Prompts{}, fmt.Errorf("template %q lacks %s, where %s goes", name, place.mark, place.what)
+		}
 	}
 	set := maps.Clone(p.byName)
 	set[name] = Template{Name: name, Version: "custom", Text: text}

@@ -25,10 +25,13 @@ func Roles() []Role { return []Role{RoleBase, RoleAnnotator, RolePainter, RoleJu
 // content of a slot.
 type Segment struct {
 	Template string
-	Slot     irgdata.Slot
+	// Quote is the text that the template quotes, if it has a place for one.
+	Quote string
+	Slot  irgdata.Slot
 }
 
-// Step is a kind of model call: it fills one slot from others.
+// Step is a kind of model call: it fills one slot from others, or it is the
+// call of a [Question] and fills none.
 type Step struct {
 	Name string
 	// Version changes when the layout of the context does; it is part of the

@@ -89,6 +89,9 @@ type Sampling struct {
 	CFGInterval [2]float64 `json:"cfg_interval,omitempty"`
 	CFGRenorm   string     `json:"cfg_renorm,omitempty"`
 	Shift       float64    `json:"shift,omitempty"`
+	// Candidates asks for the likeliest candidates of a text's first token, so
+	// many at most; 0 asks for none.
+	Candidates int `json:"candidates,omitempty"`
 }
 
 // Answer is a finished answer and what it cost.
@@ -96,6 +99,9 @@ type Answer struct {
 	// Text is set for text answers, Image (encoded bytes) for image answers.
 	Text  string
 	Image []byte
+	// First are the candidates of the text's first token that is not blank, if
+	// they were asked for and the server gives them.
+	First []Candidate
 	// Finish is the backend's word for why it stopped, "stop" normally.
 	Finish string
 	// TokensIn and TokensOut count tokens as far as they are known, else 0.
@@ -103,4 +109,11 @@ type Answer struct {
 	TokensOut int
 	// Elapsed is the time that the call took, without queueing on our side.
 	Elapsed time.Duration
+}
+
+// Candidate is a token that might have stood somewhere in a text.
+type Candidate struct {
+	Token string `json:"token"`
+	// Logprob is the natural logarithm of its probability.
+	Logprob float64 `json:"logprob"`
 }

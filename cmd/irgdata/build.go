@@ -162,6 +162,7 @@ func (d *dataset) content(ctx context.Context, p *progress, examples *examples) 
 	if content.Counts.Items == 0 {
 		return content, errors.New("build: the sources hold no images: check the paths in the configuration")
 	}
+	content.Opinions = d.annotator.Opinions().Counts()
 	content.Settings = d.settings()
 	content.Configuration, err = content.Settings.Digest()
 	return content, err

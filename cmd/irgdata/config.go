@@ -23,6 +23,7 @@ import (
 	"github.com/irgdata/irgdata/runtime"
 	"github.com/irgdata/irgdata/runtime/chat"
 	"github.com/irgdata/irgdata/runtime/scenes"
+	"github.com/irgdata/irgdata/runtime/scorer"
 	"github.com/irgdata/irgdata/runtime/worker"
 )
 
@@ -46,6 +47,8 @@ type Config struct {
 	Calls      Calls             `yaml:"calls"`
 	Budget     Budget            `yaml:"budget"`
 	Filter     filter.Config     `yaml:"filter"`
+	Judge      Judge             `yaml:"judge"`
+	Scorers    []Scorer          `yaml:"scorers"`
 	Shards     Shards            `yaml:"shards"`
 	Export     Export            `yaml:"export"`
 	MaxRejects float64           `yaml:"max_rejects"`
@@ -153,7 +156,7 @@ func (m Model) base() string {
 	switch {
 	case m.Serve.Base != "":
 		return strings.TrimSuffix(m.Serve.Base, "/")
-	case m.Kind == kindWorker:
+	case m.Kind == kindWorker, m.Kind == kindScorer:
 		return ""
 	}
 	return "/v1"
@@ -184,6 +187,7 @@ const (
 	kindOmni   = string(chat.Omni)
 	kindImages = string(chat.Images)
 	kindWorker = "worker"
+	kindScorer = "scorer"
 )
 
 // Ingest says how items are loaded and what makes a pair of one.
@@ -299,6 +303,8 @@ func newConfig() Config {
 			Pause: config.Duration(time.Second), Patience: config.Duration(15 * time.Minute), Share: config.Duration(30 * time.Second),
 		},
 		Filter:     filter.DefaultConfig(),
+		Judge:      Judge{Questions: []string{}},
+		Scorers:    []Scorer{},
 		Shards:     Shards{Size: 500e6, RowGroup: 32 << 20, RowGroupRows: 100},
 		Export:     Export{To: "irgl-out/export", Ranks: 8, Workers: 8, MaxTokens: paperTokens, Formats: []export.Format{export.IRG}, Validation: 0.01, Seed: 1},
 		MaxRejects: 0.5,
@@ -336,8 +342,8 @@ func (c Config) complete() (Config, error) {
 	if len(c.Models) == 0 {
 		c.Models = map[string]Model{scenes.Name: {Kind: kindScenes}}
 	}
-	if len(c.Models) == 1 {
-		for name := range c.Models {
+	if players := c.players(); len(players) == 1 {
+		for _, name := range players {
 			roles := map[string]string{}
 			for _, role := range modes.Roles() {
 				roles[string(role)] = name
@@ -353,6 +359,11 @@ func (c Config) complete() (Config, error) {
 		return c, usage(c.document.Errorf("filter."+key, "%v", err))
 	}
 	return c, c.validate()
+}
+
+// players are the models that can play roles: all but scorers.
+func (c Config) players() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(c.Models)), func(name string) bool { return c.Models[name].Kind == kindScorer })
 }
 
 // nameSources names the sources that have no name by their paths. Names that
@@ -447,6 +458,9 @@ func (c Config) validate() error {
 		if side.value < 64 || side.value > 4096 || side.value%16 != 0 {
 			return wrong("image."+side.key, "is %d: want a multiple of 16 between 64 and 4096, the stride of BAGEL's image tokens", side.value)
 		}
+	}
+	if err := c.validateJudge(wrong); err != nil {
+		return err
 	}
 	if err := c.validateModels(wrong); err != nil {
 		return err
@@ -591,14 +605,14 @@ func (c Config) validateModels(wrong func(path, format string, args ...any) erro
 			if !reflect.DeepEqual(m, Model{Kind: kindScenes}) {
 				return wrong(path, "the model in the box has no other settings than its kind")
 			}
-		case kindOpenAI, kindOmni, kindImages, kindWorker:
+		case kindOpenAI, kindOmni, kindImages, kindWorker, kindScorer:
 			if err := c.validateServers(name); err != nil {
 				return wrong(path, "%v", err)
 			}
 		case "":
-			return wrong(path+".kind", "is missing: want %s, %s, %s, %s or %s", kindScenes, kindOpenAI, kindOmni, kindImages, kindWorker)
+			return wrong(path+".kind", "is missing: want %s, %s, %s, %s, %s or %s", kindScenes, kindOpenAI, kindOmni, kindImages, kindWorker, kindScorer)
 		default:
-			return wrong(path+".kind", "is %q: want %s (the model in the box), %s (a VLM behind an OpenAI-compatible server), %s (BAGEL or IRG on vLLM-Omni), %s (a painter behind OpenAI's images API) or %s (the exact IRG worker)", m.Kind, kindScenes, kindOpenAI, kindOmni, kindImages, kindWorker)
+			return wrong(path+".kind", "is %q: want %s (the model in the box), %s (a VLM behind an OpenAI-compatible server), %s (BAGEL or IRG on vLLM-Omni), %s (a painter behind OpenAI's images API), %s (the exact IRG worker) or %s (numbers for images)", m.Kind, kindScenes, kindOpenAI, kindOmni, kindImages, kindWorker, kindScorer)
 		}
 	}
 	for _, role := range slices.Sorted(maps.Keys(c.Roles)) {
@@ -613,13 +627,18 @@ func (c Config) validateModels(wrong func(path, format string, args ...any) erro
 	if err != nil {
 		return wrong("modes", "%v", err)
 	}
-	for _, step := range modes.StepsFor(c.Strategy, wanted, c.paintsReferences()) {
-		name := c.Roles[string(step.Role)]
+	for _, step := range c.calls(wanted) {
+		name := c.player(step.Role)
 		if name == "" {
 			return wrong("roles", "role %s has no model, and step %s needs one: bind it to one of %s", step.Role, step.Name, strings.Join(slices.Sorted(maps.Keys(c.Models)), ", "))
 		}
-		if kind := c.Models[name].Kind; kind == kindScenes || kind == kindWorker {
+		switch kind := c.Models[name].Kind; {
+		case kind == kindScenes || kind == kindWorker:
 			continue // they write and paint, from any context
+		case kind == kindScorer && step.Role == modes.ScorerRole(name):
+			continue
+		case kind == kindScorer:
+			return wrong("roles."+string(step.Role), "the model %s is of kind %s and gives numbers alone: bind the role to another model", name, kindScorer)
 		}
 		if err := chat.Flavor(c.Models[name].Kind).Serves(step.Want(), step.Images(), c.Image.Width, c.Image.Height); err != nil {
 			return wrong("models."+name, "it cannot play role %s in step %s: %v", step.Role, step.Name, err)
@@ -652,11 +671,16 @@ func (c Config) validateServers(name string) error {
 	}
 	for i, address := range addresses {
 		var err error
-		if m.Kind == kindWorker {
+		switch m.Kind {
+		case kindWorker:
 			o := c.workerOptions(name)
 			o.URL = address
 			err = o.Validate()
-		} else {
+		case kindScorer:
+			o := c.scorerOptions(name)
+			o.URL = address
+			err = o.Validate()
+		default:
 			o := c.chatOptions(name)
 			o.URL = address
 			err = o.Validate()
@@ -702,6 +726,12 @@ func (c Config) callWorkers() int {
 func (c Config) workerOptions(name string) worker.Options {
 	m, id := c.Models[name], c.identity(name)
 	return worker.Options{Name: id.Name, Revision: id.Revision, Timeout: time.Duration(m.Timeout), Parallel: c.parallel(name)}
+}
+
+// scorerOptions are the options of a score server, but for its address.
+func (c Config) scorerOptions(name string) scorer.Options {
+	m, id := c.Models[name], c.identity(name)
+	return scorer.Options{Name: id.Name, Revision: id.Revision, KeyEnv: m.KeyEnv, Timeout: time.Duration(m.Timeout), Parallel: c.parallel(name)}
 }
 
 // identity is that of the named model in the ledger: by the name that its

@@ -64,8 +64,8 @@ func (d *dataset) doctor(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	steps := map[string][]modes.Step{} // by model
-	for _, step := range modes.StepsFor(d.config.Strategy, d.modes, d.config.paintsReferences()) {
-		name := d.config.Roles[string(step.Role)]
+	for _, step := range d.config.calls(d.modes) {
+		name := d.config.player(step.Role)
 		steps[name] = append(steps[name], step)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -205,6 +205,12 @@ func (p probe) ask(ctx context.Context, m runtime.Model, step modes.Step, d *dat
 		return "writes", nil
 	case err != nil:
 		return "", err
+	case step.Sampling.Candidates > 0 && len(a.First) == 0:
+		return "writes: " + shorten(a.Text, 50) + " (no log-probabilities: answers are yes or no, without degrees)", nil
+	case step.Sampling.Candidates > 0:
+		return "writes: " + shorten(a.Text, 50) + " (with log-probabilities)", nil
+	case step.Role == modes.RoleJudge || step.Want() == runtime.Text && step.Fills == irgdata.SlotPrompt:
+		return "writes: " + shorten(a.Text, 50), nil
 	case step.Want() == runtime.Text:
 		p.texts[step.Fills] = a.Text
 		return "writes: " + shorten(a.Text, 50), nil
@@ -221,7 +227,7 @@ func (p probe) parts(segments []modes.Segment, d *dataset) []runtime.Part {
 	for _, seg := range segments {
 		switch {
 		case seg.Template != "":
-			parts = append(parts, runtime.TextPart(d.prompts.Get(seg.Template).Render(p.texts[irgdata.SlotPrompt])))
+			parts = append(parts, runtime.TextPart(d.prompts.Get(seg.Template).RenderQuoting(p.texts[irgdata.SlotPrompt], p.texts[irgdata.SlotReflection])))
 		case seg.Slot.IsImage():
 			parts = append(parts, p.image)
 		default:

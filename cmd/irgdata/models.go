@@ -22,6 +22,7 @@ import (
 	"github.com/irgdata/irgdata/runtime/chat"
 	"github.com/irgdata/irgdata/runtime/pool"
 	"github.com/irgdata/irgdata/runtime/scenes"
+	"github.com/irgdata/irgdata/runtime/scorer"
 	"github.com/irgdata/irgdata/runtime/servers"
 	"github.com/irgdata/irgdata/runtime/worker"
 )
@@ -30,8 +31,8 @@ import (
 func (d *dataset) models(ctx context.Context) (map[modes.Role]runtime.Model, error) {
 	byName := map[string]runtime.Model{}
 	byRole := map[modes.Role]runtime.Model{}
-	for _, step := range modes.StepsFor(d.config.Strategy, d.modes, d.config.paintsReferences()) {
-		name := d.config.Roles[string(step.Role)]
+	for _, step := range d.config.calls(d.modes) {
+		name := d.config.player(step.Role)
 		if byName[name] == nil {
 			model, err := d.openModel(ctx, name)
 			if err != nil {
@@ -109,10 +110,15 @@ type client interface {
 
 // dial opens the named model at an address, without a word to the server.
 func (c Config) dial(name, address string) (client, error) {
-	if c.Models[name].Kind == kindWorker {
+	switch c.Models[name].Kind {
+	case kindWorker:
 		o := c.workerOptions(name)
 		o.URL = address
 		return worker.New(o)
+	case kindScorer:
+		o := c.scorerOptions(name)
+		o.URL = address
+		return scorer.New(o)
 	}
 	o := c.chatOptions(name)
 	o.URL = address

@@ -137,6 +137,7 @@ func (d *dataset) openParts(ctx context.Context, a access) error {
 	d.annotator, err = annotate.New(annotate.Options{
 		Strategy: d.config.Strategy, Modes: d.modes, Prompts: d.prompts, Seed: d.config.Seed,
 		Width: d.config.Image.Width, Height: d.config.Image.Height, PaintReferences: d.config.paintsReferences(),
+		Topics: d.config.Judge.Questions, Scorers: d.config.scorers(),
 		Workers: d.config.callWorkers(), Window: d.config.Calls.Window,
 		Attempts: d.config.Calls.Attempts, Pause: time.Duration(d.config.Calls.Pause),
 		Models: models, Prices: prices, Budget: d.config.budget(),
@@ -362,6 +363,9 @@ func (c Config) rules() ([]filter.Rule, error) {
 	if err := c.Filter.Select.CheckScore(wanted, rules); err != nil {
 		return nil, usage(c.document.Errorf("filter.select.prefer", "%v", err))
 	}
+	for _, s := range c.Scorers {
+		rules = append(rules, s.rule())
+	}
 	return rules, nil
 }
 
@@ -378,6 +382,7 @@ func (c Config) ruleEnvironment() (e filter.Environment, err error) {
 	if t != nil {
 		e.Count, e.Tokenizer = t.Count, t.Digest().String()[:8]
 	}
+	e.Topics = c.Judge.Questions
 	e.Read = func(path string) (string, error) {
 		text, err := os.ReadFile(c.path(path))
 		return string(text), err

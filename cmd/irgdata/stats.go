@@ -133,6 +133,7 @@ func (s stats) print(w io.Writer) {
 		funnelTable(w, c)
 		modeFunnels(w, c)
 		reasonTable(w, c, s.examples.byReason)
+		opinionTable(w, snap.Opinions)
 		warningLine(w, c)
 		lengthTable(w, c)
 	} else {

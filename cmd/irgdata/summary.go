@@ -32,6 +32,7 @@ func summarize(w io.Writer, d *dataset, r result) {
 	modeTable(w, c)
 	reasonTable(w, c, r.examples.byReason)
 	warningLine(w, c)
+	opinionTable(w, r.snapshot.Opinions)
 	exampleLines(w, r.examples)
 	callLine(w, r)
 	changeLines(w, r)

@@ -148,6 +148,8 @@ func (d *dataset) tell(ctx context.Context, w io.Writer, s export.Story, rules [
 	}
 	t.Flush()
 
+	judgementLines(w, s.Trajectory.Judgements)
+
 	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "\n  mode\tverdict\n")
 	for _, v := range s.Verdicts {
@@ -193,6 +195,23 @@ func showParameters(parameters map[string]float64) string {
 		list = append(list, name+" "+humanize.Ftoa(parameters[name]))
 	}
 	return strings.Join(list, ", ")
+}
+
+// judgementLines print what judge and scorers said.
+func judgementLines(w io.Writer, judgements []irgdata.Judgement) {
+	if len(judgements) == 0 {
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "\n  judged\tof\tvalue\tcall\tabout\n")
+	for _, j := range judgements {
+		value := humanize.FtoaWithDigits(j.Value, 3)
+		if j.Abstained != "" {
+			value = "ABSTAINED " + shorten(j.Abstained, 80)
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\n", j.Question, j.Subject, value, j.Call.Short(), shorten(j.About, 80))
+	}
+	t.Flush()
 }
 
 func answerOf(c manifests.Call) string {

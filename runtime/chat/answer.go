@@ -23,7 +23,38 @@ type choice struct {
 		Content content `json:"content"`
 		Refusal string  `json:"refusal"`
 	} `json:"message"`
-	FinishReason string `json:"finish_reason"`
+	FinishReason string          `json:"finish_reason"`
+	Logprobs     json.RawMessage `json:"logprobs"`
+}
+
+// logprobs are those of OpenAI's chat completions. What else a server may call
+// by that name is none: the candidates are a courtesy.
+type logprobs struct {
+	Content []struct {
+		runtime.Candidate
+		Top []runtime.Candidate `json:"top_logprobs"`
+	} `json:"content"`
+}
+
+// first are the candidates of the first token that is not blank, so many at
+// most. Of a token
+// that is as good as impossible servers give some large negative number, or
+// none that JSON can hold.
+func (c choice) first(most int) []runtime.Candidate {
+	var got logprobs
+	if json.Unmarshal(c.Logprobs, &got) != nil {
+		return nil
+	}
+	for _, token := range got.Content {
+		if strings.TrimSpace(token.Token) == "" {
+			continue
+		}
+		if len(token.Top) == 0 {
+			return []runtime.Candidate{token.Candidate}
+		}
+		return token.Top[:min(len(token.Top), most)]
+	}
+	return nil
 }
 
 // content is null, a text or a list of parts.
@@ -104,6 +135,9 @@ func (c *Client) parse(body []byte, r runtime.Request) (runtime.Answer, error) {
 		answer.Image, err = c.painted(pick.Message.Content, r.Sampling)
 	} else {
 		answer.Text, err = c.written(pick.Message.Content)
+		if r.Sampling.Candidates > 0 {
+			answer.First = pick.first(r.Sampling.Candidates)
+		}
 	}
 	return answer, err
 }

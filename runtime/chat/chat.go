@@ -176,6 +176,10 @@ func (c *Client) Generate(ctx context.Context, r runtime.Request) (runtime.Answe
 		return runtime.Answer{}, err
 	}
 	reply, err := c.exchange(ctx, call)
+	if r.Sampling.Candidates > 0 && wantsNoLogprobs(err) {
+		r.Sampling.Candidates = 0
+		return c.Generate(ctx, r)
+	}
 	if err != nil {
 		return runtime.Answer{}, err
 	}
@@ -189,4 +193,11 @@ func (c *Client) Generate(ctx context.Context, r runtime.Request) (runtime.Answe
 	}
 	answer.Elapsed = reply.elapsed
 	return answer, nil
+}
+
+// wantsNoLogprobs reports whether a server did not take a request because of
+// the log-probabilities that it asks for.
+func wantsNoLogprobs(err error) bool {
+	var failure *runtime.Error
+	return errors.As(err, &failure) && failure.Kind == runtime.Invalid && strings.Contains(strings.ToLower(failure.Reason), "logprob")
 }

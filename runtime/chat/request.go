@@ -45,6 +45,8 @@ type openAIRequest struct {
 	chatRequest
 	Temperature float64 `json:"temperature"`
 	MaxTokens   int     `json:"max_tokens,omitempty"`
+	Logprobs    bool    `json:"logprobs,omitempty"`
+	TopLogprobs int     `json:"top_logprobs,omitempty"`
 }
 
 // omniRequest has all fields at top level; one of writing and painting is set.
@@ -186,7 +188,8 @@ func (c *Client) openAI(r runtime.Request) (openAIRequest, error) {
 		}
 		content = append(content, img)
 	}
-	return openAIRequest{c.envelope(content, r.Sampling.Seed), r.Sampling.Temperature, r.Sampling.MaxTokens}, nil
+	s := r.Sampling
+	return openAIRequest{c.envelope(content, s.Seed), s.Temperature, s.MaxTokens, s.Candidates > 0, s.Candidates}, nil
 }
 
 // omni puts the image first and joins the texts, as the server would.

@@ -5,6 +5,8 @@ package modeltest
 import (
 	"context"
 	"errors"
+	"math"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,6 +23,9 @@ type Caps struct {
 	Identity runtime.Identity
 	// TextFromText and so on are requests for each kind of call.
 	TextFromText, TextFromImage, ImageFromText, ImageFromImage *runtime.Request
+	// Judged is a request of the form yes or no that asks for the candidates of
+	// the first token, which must be given.
+	Judged *runtime.Request
 	// Refused is a request that the model understands and turns down.
 	Refused *runtime.Request
 	// Repeatable promises the same answer to the same request.
@@ -64,6 +69,9 @@ func Run(t *testing.T, open func(t *testing.T) runtime.Model, caps Caps) {
 				generate(t, model, request)
 			}
 		})
+	}
+	if caps.Judged != nil {
+		t.Run("candidates", func(t *testing.T) { candidates(t, open(t), *caps.Judged) })
 	}
 	t.Run("refusals", func(t *testing.T) {
 		model := open(t)
@@ -117,6 +125,31 @@ func finished(a runtime.Answer, r runtime.Request) error {
 		err = errors.New("the image has another size than was asked for")
 	}
 	return err
+}
+
+// candidates: as many as were asked for at most, with probabilities that can be
+// such, the token that was taken among them; and none that nobody asked for.
+func candidates(t *testing.T, model runtime.Model, r runtime.Request) {
+	answer := generate(t, model, r)
+	if n := len(answer.First); n == 0 || n > r.Sampling.Candidates {
+		t.Fatalf("got %d candidates, want 1 to %d", n, r.Sampling.Candidates)
+	}
+	total, taken := 0.0, false
+	for _, c := range answer.First {
+		if !(c.Logprob <= 0) {
+			t.Errorf("candidate %+v: want a logarithm of a probability", c)
+		}
+		total += math.Exp(c.Logprob)
+		word := strings.ToLower(strings.TrimSpace(c.Token))
+		taken = taken || word != "" && strings.HasPrefix(strings.ToLower(answer.Text), word)
+	}
+	if total > 1.001 || !taken {
+		t.Errorf("%+v add up to %v; want the beginning of %q among them", answer.First, total, answer.Text)
+	}
+	r.Sampling.Candidates = 0
+	if answer := generate(t, model, r); answer.First != nil {
+		t.Errorf("got %+v, and nobody asked for it", answer.First)
+	}
 }
 
 // cancelled: a context that is done gives its error, before the call and,

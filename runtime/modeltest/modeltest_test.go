@@ -63,6 +63,8 @@ func steps(t *testing.T) map[string]runtime.Request {
 	draft := answer(t, model, s["draft"]).Image
 	s["reflection"] = call(runtime.Text, 1, prompts.Get(modes.PromptReflection).Render(caption), draft, reference)
 	s["self reflection"] = call(runtime.Text, 1, system, caption, plan, draft)
+	s["alignment"] = call(runtime.Text, 1, prompts.Get(modes.PromptJudgeAlignment).Render(caption), draft)
+	s["preference"] = call(runtime.Text, 1, prompts.Get(modes.PromptJudgePreference).Render(caption), draft, reference)
 	reflection := answer(t, model, s["self reflection"]).Text
 	s["improved"] = call(runtime.Paint, 1, system, caption, plan, draft, reflection)
 	s["edit"] = call(runtime.Paint, 1, draft, reflection)
@@ -97,8 +99,10 @@ func TestModels(t *testing.T) {
 	pick := func(name string) *runtime.Request { r := all[name]; return &r }
 	refusedText, refusedImage := call(runtime.Text, 1, "a dragon in the rain"), call(runtime.Paint, 1, "a dragon in the rain")
 	sizes := [][2]int{{64, 64}, {192, 128}}
+	judged := all["alignment"]
+	judged.Sampling.Candidates = 5
 	caps := modeltest.Caps{
-		Identity: scenes.New().Identity(), Repeatable: true, Sizes: sizes, Refused: &refusedText,
+		Identity: scenes.New().Identity(), Repeatable: true, Sizes: sizes, Refused: &refusedText, Judged: &judged,
 		TextFromText: pick("draft thinking"), TextFromImage: pick("self reflection"),
 		ImageFromText: pick("draft"), ImageFromImage: pick("improved"),
 	}
@@ -107,6 +111,7 @@ func TestModels(t *testing.T) {
 	})
 	writes := caps
 	writes.ImageFromText, writes.ImageFromImage = nil, nil
+	caps.Judged = nil // no other wire form has candidates
 	paints := caps
 	paints.TextFromText, paints.TextFromImage, paints.Refused = nil, nil, &refusedImage
 	paints.ImageFromText, paints.ImageFromImage = pick("reference"), pick("edit")
@@ -117,8 +122,8 @@ func TestModels(t *testing.T) {
 		caps   modeltest.Caps
 		steps  string
 	}{
-		{"openai", serve.Options{}, chat.Options{Flavor: chat.OpenAI}, writes, "draft thinking, hindsight, reflection, self reflection"},
-		{"omni", serve.Options{}, chat.Options{Flavor: chat.Omni}, caps, "reference, draft thinking, hindsight, draft, self reflection, improved, edit"},
+		{"openai", serve.Options{}, chat.Options{Flavor: chat.OpenAI}, writes, "draft thinking, hindsight, reflection, self reflection, alignment, preference"},
+		{"omni", serve.Options{}, chat.Options{Flavor: chat.Omni}, caps, "reference, draft thinking, hindsight, draft, self reflection, improved, edit, alignment"},
 		{"omni of two stages", serve.Options{Stages: 2}, chat.Options{Flavor: chat.Omni, Stages: 2}, caps, "reference, draft thinking, draft, self reflection, improved"},
 		{"images", serve.Options{}, chat.Options{Flavor: chat.Images}, paints, "reference, edit"},
 	} {

@@ -8,46 +8,89 @@ import (
 	"strings"
 )
 
-// The questions that the model answers about images. Case does not matter,
-// and words may stand around them. Where a caption is judged as a prompt, it
-// stands between <prompt> and </prompt>.
+// The questions that the model answers about images and texts. Case does not
+// matter, and words may stand around them. Where a caption is judged as a
+// prompt, it stands between <prompt> and </prompt>, as a text does between
+// <text> and </text>, and a claim between <claim> and </claim>.
 //
 //	Does the image show CAPTION?                 one image: yes, no
 //	How many THINGS are in the image?            one image: 0, 1, 2, …
 //	Does the image follow the prompt?            one image: yes, no
 //	How well does the image follow the prompt?   one image: 0 to 10
 //	Which image follows the prompt better?       two images: 1, 2, equal
+//	Does the second image keep what is right in the first?   two images: yes, no
+//	Is it true of the image?                     one image and a claim: yes, no, unsure
+//	List the defects that the text says the picture has.     a text: a JSON list of claims
+//	Does the text mention an object that is neither in the prompt nor in the pictures?
+//	                                             a text, a prompt, images: yes, no
 //
 // A caption is shown if each of its groups is there in its exact number, with
 // the relation, background and light it names. To follow a prompt, an image
-// must show it, hold nothing else, and have crisp edges and directed light.
+// must show it, hold nothing else, and have crisp edges and directed light. Of
+// claims the model understands those that its own reflections make, and of
+// objects it knows shapes.
 var (
 	askShow   = regexp.MustCompile(`(?is)\bdoes the image show (.+?)\?`)
 	askCount  = regexp.MustCompile(`(?is)\bhow many (.+?) are (?:there )?in the image\b`)
 	askScore  = regexp.MustCompile(`(?is)\bhow well does the image follow the prompt\b`)
 	askFollow = regexp.MustCompile(`(?is)\bdoes the image follow the prompt\b`)
 	askBetter = regexp.MustCompile(`(?is)\bwhich image follows the prompt better\b`)
+	askKeep   = regexp.MustCompile(`(?is)\bdoes the second image keep what is right in the first\b`)
+	askTrue   = regexp.MustCompile(`(?is)\bis it true of the image\b`)
+	askClaims = regexp.MustCompile(`(?is)\blist the defects that the text says the picture has\b`)
+	askAlien  = regexp.MustCompile(`(?is)\bdoes the text mention an object that is neither in the prompt nor in\b`)
 )
 
-// isQuestion reports whether the text asks something, a quoted prompt aside.
+// isQuestion reports whether the text asks something, what it quotes aside.
 func isQuestion(text string) bool {
-	question, _, _ := quotedPrompt(text)
-	return slices.ContainsFunc([]*regexp.Regexp{askShow, askCount, askScore, askFollow, askBetter}, func(q *regexp.Regexp) bool { return q.MatchString(question) })
+	question := ask(text).question
+	return slices.ContainsFunc([]*regexp.Regexp{askShow, askCount, askScore, askFollow, askBetter, askKeep, askTrue, askClaims, askAlien},
+		func(q *regexp.Regexp) bool { return q.MatchString(question) })
+}
+
+// inquiry is a question with what it quotes, nil where there is nothing.
+type inquiry struct {
+	question            string
+	text, claim, prompt *string
+}
+
+func ask(text string) inquiry {
+	q := inquiry{question: text}
+	for _, part := range []struct {
+		tag string
+		to  **string
+	}{{"text", &q.text}, {"claim", &q.claim}, {"prompt", &q.prompt}} {
+		if rest, quoted, ok := takeQuoted(q.question, part.tag); ok {
+			q.question, *part.to = rest, &quoted
+		}
+	}
+	return q
 }
 
 // quotedPrompt takes the prompt out of a text; ok is false if there is none.
-func quotedPrompt(text string) (rest, prompt string, ok bool) {
-	before, tail, found := strings.Cut(text, "<prompt>")
-	end := strings.LastIndex(tail, "</prompt>")
-	if !found || end < 0 {
+func quotedPrompt(text string) (rest, prompt string, ok bool) { return takeQuoted(text, "prompt") }
+
+// takeQuoted takes what stands between the tags out of a text.
+func takeQuoted(text, tag string) (rest, quoted string, ok bool) {
+	begin, end := "<"+tag+">", "</"+tag+">"
+	before, tail, found := strings.Cut(text, begin)
+	at := strings.LastIndex(tail, end)
+	if !found || at < 0 {
 		return text, "", false
 	}
-	return before + tail[end+len("</prompt>"):], strings.TrimSpace(tail[:end]), true
+	return before + tail[at+len(end):], strings.TrimSpace(tail[:at]), true
 }
 
 // answer answers the question by looking at the images.
 func answer(text string, images []image.Image) (string, error) {
-	question, prompt, quoted := quotedPrompt(text)
+	q := ask(text)
+	question := q.question
+	if askClaims.MatchString(question) {
+		if q.text == nil {
+			return "", fmt.Errorf("the question is about a text, and there is none between <text> and </text>")
+		}
+		return listClaims(*q.text)
+	}
 	var pictures []Picture
 	for _, img := range images {
 		p, err := See(img)
@@ -89,12 +132,41 @@ func answer(text string, images []image.Image) (string, error) {
 		}
 		return fmt.Sprint(n), nil
 	}
-	if !quoted {
+	if askTrue.MatchString(question) {
+		if err := count(1); err != nil {
+			return "", err
+		}
+		if q.claim == nil {
+			return "", fmt.Errorf("the question is about a claim, and there is none between <claim> and </claim>")
+		}
+		c, err := readClaim(*q.claim)
+		if err != nil {
+			return "unsure", nil
+		}
+		holds, err := c.form.holds(pictures[0], c)
+		if err != nil {
+			return "unsure", nil
+		}
+		return yesNo(holds), nil
+	}
+	if q.prompt == nil {
 		return "", fmt.Errorf("the question is about a prompt, and the text has none between <prompt> and </prompt>")
 	}
-	s, err := Parse(prompt)
+	s, err := Parse(*q.prompt)
 	if err != nil {
 		return "", err
+	}
+	if askAlien.MatchString(question) {
+		if q.text == nil {
+			return "", fmt.Errorf("the question is about a text, and there is none between <text> and </text>")
+		}
+		return yesNo(invents(*q.text, s, pictures)), nil
+	}
+	if askKeep.MatchString(question) {
+		if err := count(2); err != nil {
+			return "", err
+		}
+		return yesNo(s.check(pictures[1]).keeps(s.check(pictures[0]))), nil
 	}
 	if askBetter.MatchString(question) {
 		if err := count(2); err != nil {
@@ -131,6 +203,7 @@ type finding struct {
 	// picture does not bear out, as sentences.
 	claims int
 	unmet  []string
+	met    []bool // by claim
 	// others is how many objects the caption does not name; soft and flat are
 	// the picture's.
 	objects, others int
@@ -138,6 +211,16 @@ type finding struct {
 }
 
 func (f finding) shown() bool { return len(f.unmet) == 0 }
+
+// keeps reports whether all claims are met that are in an earlier picture.
+func (f finding) keeps(before finding) bool {
+	for i, met := range before.met {
+		if met && !f.met[i] {
+			return false
+		}
+	}
+	return true
+}
 
 // score is from 0 to 1, which is perfect: the share of claims that hold, less
 // for objects beyond the caption and for a poor rendering.
@@ -158,6 +241,7 @@ func (s Scene) check(p Picture) finding {
 	f := finding{objects: len(p.Objects), soft: p.Soft, flat: p.Flat}
 	claim := func(holds bool, format string, args ...any) {
 		f.claims++
+		f.met = append(f.met, holds)
 		if !holds {
 			f.unmet = append(f.unmet, fmt.Sprintf(format, args...))
 		}

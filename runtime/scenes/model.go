@@ -148,8 +148,8 @@ func parse(r runtime.Request) (call, error) {
 	default:
 		return nil, fmt.Errorf("the scenes world answers with %s or %s, not with %.40q", runtime.Text, runtime.Paint, r.Want)
 	}
-	if i := slices.IndexFunc(texts, isQuestion); i >= 0 && len(images) > 0 {
-		return judgeCall{texts[i], images}, nil
+	if i := slices.IndexFunc(texts, isQuestion); i >= 0 && (len(images) > 0 || askClaims.MatchString(ask(texts[i]).question)) {
+		return judgeCall{texts[i], images, r.Sampling.Candidates}, nil
 	}
 	for _, text := range texts {
 		_, prompt, ok := quotedPrompt(text)
@@ -376,13 +376,30 @@ func (c improvedCall) do() (runtime.Answer, error) {
 	return paint(p, c.width, c.height)
 }
 
-// judgeCall asks a question about images.
+// judgeCall asks a question about images or a text.
 type judgeCall struct {
-	question string
-	images   []image.Image
+	question   string
+	images     []image.Image
+	candidates int
 }
+
+// impossible is what servers say of a token that is as good as impossible.
+const impossible = -9999
 
 func (c judgeCall) do() (runtime.Answer, error) {
 	text, err := answer(c.question, c.images)
-	return runtime.Answer{Text: text}, err
+	a := runtime.Answer{Text: text}
+	if err != nil || strings.HasPrefix(text, "[") {
+		return a, err
+	}
+	// What follows from rules is certain.
+	for _, word := range []string{text, "no", "yes"} {
+		if len(a.First) < c.candidates && !slices.ContainsFunc(a.First, func(k runtime.Candidate) bool { return k.Token == word }) {
+			a.First = append(a.First, runtime.Candidate{Token: word, Logprob: impossible})
+		}
+	}
+	if len(a.First) > 0 {
+		a.First[0].Logprob = 0
+	}
+	return a, nil
 }

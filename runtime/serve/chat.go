@@ -45,10 +45,12 @@ type chatRequest struct {
 		Seed *uint64 `json:"seed"`
 	} `json:"sampling_params_list"`
 
+	Logprobs    bool `json:"logprobs"`
+	TopLogprobs int  `json:"top_logprobs"`
+
 	// What is not served is refused rather than left out without a word.
-	Stream   bool `json:"stream"`
-	N        int  `json:"n"`
-	Logprobs bool `json:"logprobs"`
+	Stream bool `json:"stream"`
+	N      int  `json:"n"`
 }
 
 // content is a text or a list of parts.
@@ -77,8 +79,12 @@ func (s *server) chat(r *http.Request) (any, error) {
 		return nil, err
 	}
 	switch {
-	case request.Stream || request.N > 1 || request.Logprobs:
-		return nil, badRequest("stream, n above 1 and logprobs are not served")
+	case request.Stream || request.N > 1:
+		return nil, badRequest("stream and n above 1 are not served")
+	case request.Logprobs && len(request.Modalities) > 0:
+		return nil, badRequest("logprobs are not served with modalities")
+	case request.TopLogprobs < 0 || request.TopLogprobs > maxCandidates:
+		return nil, badRequest("top_logprobs is %d: want at most %d", request.TopLogprobs, maxCandidates)
 	case len(request.Messages) == 0:
 		return nil, badRequest("the request has no messages")
 	}
@@ -163,11 +169,25 @@ func (s *server) completion(content any, a runtime.Answer, finish, refusal strin
 	if refusal != "" {
 		message["refusal"] = refusal
 	}
+	choice := map[string]any{"index": 0, "message": message, "finish_reason": finish}
+	if len(a.First) > 0 {
+		choice["logprobs"] = logprobs(a.First)
+	}
 	return map[string]any{
 		"id": "chatcmpl-irgdata", "object": "chat.completion", "created": now(), "model": s.model.Identity().Name,
-		"choices": []any{map[string]any{"index": 0, "message": message, "finish_reason": finish}},
+		"choices": []any{choice},
 		"usage":   map[string]int{"prompt_tokens": a.TokensIn, "completion_tokens": a.TokensOut, "total_tokens": a.TokensIn + a.TokensOut},
 	}
+}
+
+// maxCandidates is the most that OpenAI's servers give.
+const maxCandidates = 20
+
+// logprobs are the candidates of the first token, which is all that is served:
+// the first is the token that was taken.
+func logprobs(first []runtime.Candidate) any {
+	token := map[string]any{"token": first[0].Token, "logprob": first[0].Logprob, "top_logprobs": first}
+	return map[string]any{"content": []any{token}}
 }
 
 // unfinished gives failures of the model for which chats have a form with

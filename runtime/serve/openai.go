@@ -13,9 +13,11 @@ func (s *server) openAI(ctx context.Context, r chatRequest) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.model.Generate(ctx, runtime.Request{Context: parts, Want: runtime.Text, Sampling: runtime.Sampling{
-		Seed: r.Seed, Temperature: r.Temperature, MaxTokens: max(r.MaxTokens, r.MaxCompletionTokens),
-	}})
+	sampling := runtime.Sampling{Seed: r.Seed, Temperature: r.Temperature, MaxTokens: max(r.MaxTokens, r.MaxCompletionTokens)}
+	if r.Logprobs {
+		sampling.Candidates = max(r.TopLogprobs, 1)
+	}
+	answer, err := s.model.Generate(ctx, runtime.Request{Context: parts, Want: runtime.Text, Sampling: sampling})
 	if err != nil {
 		return s.unfinished(err)
 	}
