@@ -221,7 +221,7 @@ func (a *Annotator) call(ctx context.Context, step modes.Step, t irgdata.Traject
 			a.tally.add(step, model, invalid)
 		} else {
 			a.tally.add(step, model, failed)
-			c.Rule, c.Reason = "unavailable", fmt.Sprintf("no answer after %d attempts: %s", c.Attempts, failure.Reason)
+			c.Rule, c.Reason = Unavailable, fmt.Sprintf("no answer after %d attempts: %s", c.Attempts, failure.Reason)
 		}
 		return c, nil
 	case err != nil:
@@ -243,6 +243,9 @@ func (a *Annotator) call(ctx context.Context, step modes.Step, t irgdata.Traject
 	a.tally.add(step, model, made)
 	return c, nil
 }
+
+// Unavailable is the rule of a call that got no answer for transient reasons.
+const Unavailable = "unavailable"
 
 // keepWithin bounds the keeping of an answer when the run is over.
 const keepWithin = 5 * time.Minute

@@ -94,7 +94,7 @@ func WriteShards(ctx context.Context, judged iter.Seq2[irgdata.Item[irgdata.Judg
 			if err := kept.write(ctx, l.row); err != nil {
 				return content, err
 			}
-			if err := members.add(l.item.Value.Trajectory.Pair.ID); err != nil {
+			if err := members.add(manifests.Member{ID: l.item.Value.Trajectory.Pair.ID, Row: manifests.RowDigest(l.row)}); err != nil {
 				return content, err
 			}
 		}
@@ -119,7 +119,7 @@ func WriteShards(ctx context.Context, judged iter.Seq2[irgdata.Item[irgdata.Judg
 	return content, err
 }
 
-// members collects the identities of the pairs that are kept.
+// members lists the pairs that are kept.
 type members struct {
 	file   *os.File
 	sink   *digestSink
@@ -135,8 +135,9 @@ func newMembers(work string) (*members, error) {
 	return &members{file, sink, bufio.NewWriter(sink)}, nil
 }
 
-func (m *members) add(id irgdata.Digest) error {
-	if _, err := m.buffer.Write(id[:]); err != nil {
+func (m *members) add(member manifests.Member) error {
+	_, err := m.buffer.Write(append(member.ID[:], member.Row[:]...))
+	if err != nil {
 		return fmt.Errorf("list the members: %w", err)
 	}
 	return nil
@@ -155,7 +156,7 @@ func (m *members) put(ctx context.Context, store blob.Store) (manifests.Members,
 		return manifests.Members{}, nil
 	}
 	digest := irgdata.Digest(m.sink.sum.Sum(nil))
-	return manifests.PutMembers(ctx, store, m.file, digest, m.sink.size/int64(len(digest)))
+	return manifests.PutMembers(ctx, store, m.file, digest, m.sink.size/int64(manifests.MemberBytes))
 }
 
 // counter counts what goes into a snapshot.

@@ -101,7 +101,7 @@ func refuse(rule, format string, args ...any) error {
 
 // admit loads an item, checks it and keeps its image. What is wrong with the
 // item is in the entry; an error is the store's or the context's.
-func (a *Admission) admit(ctx context.Context, r Raw, keep Keep) (Entry, error) {
+func (a *Admission) admit(ctx context.Context, r Raw, keep func(context.Context, Entry, []byte) error) (Entry, error) {
 	e := Entry{Key: r.Key, License: r.License, URL: r.URL}
 	err := a.caption(ctx, r, &e)
 	if err == nil && !r.PromptOnly {
@@ -139,7 +139,7 @@ func (a *Admission) caption(ctx context.Context, r Raw, e *Entry) error {
 }
 
 // image loads the image, checks it, and keeps it.
-func (a *Admission) image(ctx context.Context, r Raw, e *Entry, keep Keep) error {
+func (a *Admission) image(ctx context.Context, r Raw, e *Entry, keep func(context.Context, Entry, []byte) error) error {
 	encoded, err := a.load(ctx, r)
 	if err != nil {
 		return err
@@ -181,7 +181,7 @@ func (a *Admission) image(ctx context.Context, r Raw, e *Entry, keep Keep) error
 	if e.Image, err = images.Probe(encoded); err != nil {
 		return refuse("image", "%v", err)
 	}
-	return keep(ctx, encoded)
+	return keep(ctx, *e, encoded)
 }
 
 // inspect checks all that the header of an image says, before anything is

@@ -58,9 +58,23 @@ type Candidate struct {
 	Prompt  minhash.Signature
 	// Pixels is the size of the image.
 	Pixels int64
-	// Preferred is set for the pairs of the snapshot that is built upon.
-	Preferred bool
+	Rank   Rank
 }
+
+// Rank is what is preferred before everything else.
+type Rank uint8
+
+// The ranks, the least first.
+const (
+	// RankNew is that of pairs that are new.
+	RankNew Rank = iota
+	// RankPreferred is that of the pairs of the snapshot that is built upon.
+	RankPreferred
+	// RankRemoved is that of pairs that were removed from the dataset: they take
+	// the place of those that are similar, so that these go too.
+	RankRemoved
+	numRanks
+)
 
 // leastQuality is that of images that are compared.
 const leastQuality = 50
@@ -70,7 +84,7 @@ const leastQuality = 50
 // in the order of their arrival.
 //
 // The rule: the candidates are walked in the order of preference, which is
-// those preferred first, then those of more pixels, then those of smaller ID.
+// those of higher rank first, then those of more pixels, then those of smaller ID.
 // One stays unless one that stays already is similar to it, in image or in
 // prompt. So no two that stay are similar, each that goes is similar to one
 // that stays, and the order of arrival does not matter. Similarity is not passed
@@ -86,13 +100,13 @@ const leastQuality = 50
 // the number where all prompts are of one template, or all images of one
 // pattern. A Duplicates is used by one goroutine.
 type Duplicates struct {
-	o         DuplicateOptions
-	bands     minhash.Bands
-	ids       column[irgdata.Digest]
-	images    column[pdq.Hash256]       // zero: not compared
-	prompts   column[minhash.Signature] // zero: not compared
-	pixels    column[uint32]
-	preferred column[bool]
+	o       DuplicateOptions
+	bands   minhash.Bands
+	ids     column[irgdata.Digest]
+	images  column[pdq.Hash256]       // zero: not compared
+	prompts column[minhash.Signature] // zero: not compared
+	pixels  column[uint32]
+	ranks   column[Rank]
 }
 
 // NewDuplicates decides by options that are valid.
@@ -112,7 +126,7 @@ func (d *Duplicates) Add(c Candidate) {
 	d.images.append(c.Image)
 	d.prompts.append(c.Prompt)
 	d.pixels.append(uint32(min(max(c.Pixels, 0), math.MaxUint32))) // far more than an image may have
-	d.preferred.append(c.Preferred)
+	d.ranks.append(c.Rank)
 }
 
 // Replacement says which pair stays in the place of one that goes.
@@ -221,9 +235,10 @@ func (d *Duplicates) Decide(ctx context.Context) (*Decision, error) {
 // walk yields the places in the order of preference.
 func (d *Duplicates) walk() iter.Seq[uint32] {
 	return func(yield func(uint32) bool) {
-		for _, preferred := range []bool{true, false} {
-			for place := range uint32(d.preferred.len()) {
-				if *d.preferred.at(place) == preferred && !yield(place) {
+		for i := range numRanks {
+			rank := numRanks - 1 - i
+			for place := range uint32(d.ranks.len()) {
+				if *d.ranks.at(place) == rank && !yield(place) {
 					return
 				}
 			}
@@ -255,7 +270,7 @@ func (d *Duplicates) sort() []uint32 {
 		numbers[place] = k.number
 	}
 	d.ids, d.images, d.prompts = d.ids.ordered(numbers), d.images.ordered(numbers), d.prompts.ordered(numbers)
-	d.pixels, d.preferred = d.pixels.ordered(numbers), d.preferred.ordered(numbers)
+	d.pixels, d.ranks = d.pixels.ordered(numbers), d.ranks.ordered(numbers)
 	return numbers
 }
 

@@ -65,12 +65,12 @@ func randomCandidates(r *rand.Rand, n int) []Candidate {
 	candidates := make([]Candidate, n)
 	for i := range candidates {
 		candidates[i] = Candidate{
-			ID:        randomID(r),
-			Image:     nearHash(r, hashes[r.IntN(len(hashes))], r.IntN(24)),
-			Quality:   40 + r.IntN(60),
-			Prompt:    signatures[r.IntN(len(signatures))],
-			Pixels:    int64(1 + r.IntN(3)),
-			Preferred: r.IntN(3) == 0,
+			ID:      randomID(r),
+			Image:   nearHash(r, hashes[r.IntN(len(hashes))], r.IntN(24)),
+			Quality: 40 + r.IntN(60),
+			Prompt:  signatures[r.IntN(len(signatures))],
+			Pixels:  int64(1 + r.IntN(3)),
+			Rank:    Rank(r.IntN(int(numRanks))),
 		}
 		if !candidates[i].Prompt.IsZero() {
 			candidates[i].Prompt = nearSignature(r, candidates[i].Prompt, r.IntN(14))
@@ -131,9 +131,9 @@ func bruteForce(o DuplicateOptions, candidates []Candidate) map[irgdata.Digest]a
 		return cmp.Or(cmp.Compare(b.Pixels, a.Pixels), bytes.Compare(a.ID[:], b.ID[:]))
 	})
 	stays := map[irgdata.Digest]bool{}
-	for _, preferred := range []bool{true, false} {
+	for _, rank := range []Rank{RankRemoved, RankPreferred, RankNew} {
 		for _, c := range order {
-			if c.Preferred == preferred {
+			if c.Rank == rank {
 				stays[c.ID] = !slices.ContainsFunc(order, func(other Candidate) bool {
 					_, yes := similar(c, other)
 					return yes && stays[other.ID]
@@ -186,7 +186,12 @@ func TestDuplicates(t *testing.T) {
 			}
 			for i, c := range candidates {
 				kinds[want[c.ID].Kind]++
-				candidates[i].Preferred = !want[c.ID].Goes
+				if c.Rank != RankRemoved {
+					candidates[i].Rank = RankNew
+					if !want[c.ID].Goes {
+						candidates[i].Rank = RankPreferred
+					}
+				}
 			}
 			if diff := gocmp.Diff(want, decide(t, o, candidates)); diff != "" {
 				t.Fatalf("%+v, seed %d, the second run: %s", o, seed, diff)
@@ -225,7 +230,7 @@ func TestDuplicatesRule(t *testing.T) {
 			[]string{"image 10 of 1", "stays"},
 		},
 		"what was there before stays": {
-			[]Candidate{{ID: id(1), Image: h, Quality: 100, Pixels: 10, Preferred: true}, {ID: id(2), Image: near, Quality: 100, Pixels: 20}},
+			[]Candidate{{ID: id(1), Image: h, Quality: 100, Pixels: 10, Rank: RankPreferred}, {ID: id(2), Image: near, Quality: 100, Pixels: 20}},
 			[]string{"stays", "image 10 of 0"},
 		},
 		"similarity is not passed on": {
@@ -233,7 +238,7 @@ func TestDuplicatesRule(t *testing.T) {
 			[]string{"stays", "image 10 of 0", "stays"},
 		},
 		"the reason is the largest, not the preferred": {
-			[]Candidate{{ID: id(1), Image: near, Quality: 100, Pixels: 5, Preferred: true}, {ID: id(2), Image: h, Prompt: s, Quality: 100, Pixels: 5, Preferred: true}, {ID: id(3), Image: far, Prompt: s, Quality: 100, Pixels: 20}},
+			[]Candidate{{ID: id(1), Image: near, Quality: 100, Pixels: 5, Rank: RankPreferred}, {ID: id(2), Image: h, Prompt: s, Quality: 100, Pixels: 5, Rank: RankPreferred}, {ID: id(3), Image: far, Prompt: s, Quality: 100, Pixels: 20}},
 			[]string{"stays", "prompt 1 of 2", "stays"},
 		},
 		"flat images are like none": {

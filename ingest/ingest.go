@@ -20,6 +20,7 @@ import (
 	"math"
 
 	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/manifests"
 )
 
 // Raw is an item as a source gives it, before anything was checked.
@@ -137,6 +138,11 @@ type Options struct {
 	// takes no other pair's place. The catalog does not depend on it. It is
 	// called by the goroutine that ranges over the result.
 	Contaminated func(prompt string) (reason string, score float64, bad bool)
+	// Removed is what must not be in the dataset. Pairs that were removed become
+	// rejects that say nothing of them but their place, and their images are not
+	// kept. What looks like one of them or says the same stays out as well,
+	// unless its whole source was removed. The catalog does not depend on it.
+	Removed *manifests.Removed
 	// Saw, unless nil, is called for each item of the first pass, by the
 	// goroutine that ranges over the result.
 	Saw func()

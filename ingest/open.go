@@ -46,7 +46,9 @@ func open(ctx context.Context, feeds []Feed, a *Admission, o Options, catalog *m
 			return err
 		}
 		line := spooled{Feed: f.feed, Entry: f.entry}
-		if o.Contaminated != nil && f.entry.Rule == "" {
+		if r, source := o.Removed.Pair(f.entry.pair(feeds[f.feed].Source.Name(), "")); r != nil {
+			line.Removed = &removed{Removal: r.Number, Reason: r.Reason, Source: source}
+		} else if o.Contaminated != nil && f.entry.Rule == "" {
 			if reason, score, bad := o.Contaminated(f.entry.Prompt); bad {
 				line.Contamination = &contamination{reason, score}
 			}
@@ -55,7 +57,7 @@ func open(ctx context.Context, feeds []Feed, a *Admission, o Options, catalog *m
 			return err
 		}
 		if line.pair() {
-			similar.add(f.entry)
+			similar.add(f.entry, line.Removed != nil)
 		}
 		if o.Saw != nil {
 			o.Saw()
@@ -75,6 +77,11 @@ func open(ctx context.Context, feeds []Feed, a *Admission, o Options, catalog *m
 		p := line.Entry.pair(feeds[line.Feed].Source.Name(), feeds[line.Feed].License)
 		item := irgdata.Item[irgdata.Pair]{Value: p}
 		switch {
+		case line.Removed != nil:
+			item = line.Removed.reject(p)
+			if line.pair() {
+				n++
+			}
 		case line.Entry.Rule != "":
 			item = reject(p, line.Entry.Rule, line.Entry.Reason)
 		case line.Contamination != nil:
@@ -106,6 +113,25 @@ type spooled struct {
 	Entry Entry `json:"entry"`
 	// Contamination is set for what would be a pair but for its prompt.
 	Contamination *contamination `json:"contamination,omitempty"`
+	// Removed is set for what must not be in the dataset.
+	Removed *removed `json:"removed,omitempty"`
+}
+
+// removed is what a removal said of an item.
+type removed struct {
+	Removal int    `json:"removal"`
+	Reason  string `json:"reason,omitempty"`
+	Source  bool   `json:"source,omitempty"` // the whole source was removed
+}
+
+// reject is the reject of an item that was removed. It tells where the item is
+// and nothing of what it says or shows.
+func (r *removed) reject(p irgdata.Pair) irgdata.Item[irgdata.Pair] {
+	reason := fmt.Sprintf("it was removed by removal %d", r.Removal)
+	if r.Reason != "" {
+		reason += ": " + r.Reason
+	}
+	return reject(irgdata.Pair{ID: p.ID, Source: p.Source, Key: p.Key}, "removed", reason)
 }
 
 // contamination is what Options.Contaminated said of a prompt.
@@ -114,8 +140,11 @@ type contamination struct {
 	Score  float64 `json:"score"`
 }
 
-// pair reports whether nothing but a similar pair speaks against the entry.
-func (s spooled) pair() bool { return s.Entry.Rule == "" && s.Contamination == nil }
+// pair reports whether the entry is compared with others: nothing but a similar
+// pair speaks against it, or it was removed, and what is similar to it goes too.
+func (s spooled) pair() bool {
+	return s.Entry.Rule == "" && s.Contamination == nil && (s.Removed == nil || !s.Removed.Source)
+}
 
 func newSpool(work string) (*spool, error) {
 	file, err := blob.TempFile(work)
@@ -166,16 +195,17 @@ func (s *spool) close() { s.file.Close() } // nameless: nothing is kept
 type similar struct {
 	preferred func(irgdata.Digest) bool
 	seen      map[[16]byte]struct{}
-	exact     []bool // by number
+	gone      map[[16]byte]struct{} // those that were removed
+	exact     []bool                // by number
 	index     *Duplicates
 	decision  *Decision
 }
 
 func newSimilar(o Options) *similar {
-	return &similar{preferred: o.Preferred, seen: map[[16]byte]struct{}{}, index: NewDuplicates(o.Duplicates)}
+	return &similar{preferred: o.Preferred, seen: map[[16]byte]struct{}{}, gone: map[[16]byte]struct{}{}, index: NewDuplicates(o.Duplicates)}
 }
 
-func (s *similar) add(e Entry) {
+func (s *similar) add(e Entry, removed bool) {
 	id := irgdata.PairID(e.Prompt, e.Image.Digest)
 	key := [16]byte(id[:16])
 	_, before := s.seen[key]
@@ -185,7 +215,13 @@ func (s *similar) add(e Entry) {
 	if before { // similar to nothing: the first one speaks for both
 		c = Candidate{ID: id}
 	}
-	c.Preferred = s.preferred != nil && s.preferred(id)
+	switch {
+	case removed:
+		c.Rank = RankRemoved
+		s.gone[key] = struct{}{}
+	case s.preferred != nil && s.preferred(id):
+		c.Rank = RankPreferred
+	}
 	s.index.Add(c)
 }
 
@@ -203,12 +239,16 @@ func (s *similar) against(number int, p irgdata.Pair) *irgdata.Reject {
 	if !goes {
 		return nil
 	}
+	fate := "stays"
+	if _, gone := s.gone[[16]byte(by.ID[:16])]; gone {
+		fate = "was removed"
+	}
 	r := irgdata.Reject{Pair: p, Stage: "ingest", Score: by.Value}
 	switch by.Kind {
 	case SimilarImage:
-		r.Rule, r.Reason = "similar_image", fmt.Sprintf("the image looks like that of pair %s, which stays: %.0f of 256 bits of their hashes differ", by.ID.Short(), by.Value)
+		r.Rule, r.Reason = "similar_image", fmt.Sprintf("the image looks like that of pair %s, which %s: %.0f of 256 bits of their hashes differ", by.ID.Short(), fate, by.Value)
 	case SimilarPrompt:
-		r.Rule, r.Reason = "similar_prompt", fmt.Sprintf("the prompt says what that of pair %s says, which stays: they are %.0f%% alike", by.ID.Short(), 100*by.Value)
+		r.Rule, r.Reason = "similar_prompt", fmt.Sprintf("the prompt says what that of pair %s says, which %s: they are %.0f%% alike", by.ID.Short(), fate, 100*by.Value)
 	}
 	return &r
 }

@@ -25,7 +25,7 @@ func PeekAt(ctx context.Context, s Source, a *Admission, n int) (Peek, error) {
 			if err != nil {
 				return p, fmt.Errorf("%s: %w", unit.Name, err)
 			}
-			entry, err := a.admit(ctx, raw, func(context.Context, []byte) error { return nil })
+			entry, err := a.admit(ctx, raw, func(context.Context, Entry, []byte) error { return nil })
 			if err != nil {
 				return p, err
 			}

@@ -34,8 +34,9 @@ type scanner struct {
 
 // run is a unit that is being read.
 type run struct {
-	key   irgdata.Digest
-	after int // the record that it replaces
+	key    irgdata.Digest
+	source string
+	after  int // the record that it replaces
 	// known are the entries of that record that hold, by key, until they are
 	// met; the goroutine that yields jobs has them.
 	known   map[string][]*Entry
@@ -77,7 +78,12 @@ func (s *scanner) scan(ctx context.Context) iter.Seq2[found, error] {
 		case j.known != nil:
 			return done{j, *j.known}, nil
 		}
-		entry, err := s.admit.admit(ctx, j.raw, s.keep)
+		entry, err := s.admit.admit(ctx, j.raw, func(ctx context.Context, e Entry, encoded []byte) error {
+			if s.removed(j.feed, e) {
+				return nil // its bytes must not come back
+			}
+			return s.keep(ctx, encoded)
+		})
 		if err != nil {
 			return done{}, fmt.Errorf("ingest %s of source %s: %w", j.raw.Key, s.feeds[j.feed].Source.Name(), err)
 		}
@@ -110,10 +116,16 @@ func (s *scanner) scan(ctx context.Context) iter.Seq2[found, error] {
 	}
 }
 
+// removed reports whether a removal takes the entry out.
+func (s *scanner) removed(feed int, e Entry) bool {
+	r, _ := s.o.Removed.Pair(e.pair(s.feeds[feed].Source.Name(), ""))
+	return r != nil
+}
+
 // note collects the entries of a unit and keeps them when it ends.
 func (s *scanner) note(ctx context.Context, r *run, e Entry, known, ends bool) error {
 	if ends {
-		return s.catalog.Save(ctx, r.key, r.after, r.entries)
+		return s.save(ctx, r)
 	}
 	if !known {
 		r.fresh++
@@ -142,7 +154,11 @@ func (s *scanner) part(ctx context.Context, r *run) error {
 		}
 		r.entries = append(r.entries, encoded)
 	}
-	return s.catalog.Save(ctx, r.key, r.after, r.entries)
+	return s.save(ctx, r)
+}
+
+func (s *scanner) save(ctx context.Context, r *run) error {
+	return s.catalog.Save(ctx, r.key, manifests.Record{Number: r.after, Source: r.source, Items: r.entries})
 }
 
 // jobs mixes the jobs of the feeds, up to the limit.
@@ -235,14 +251,17 @@ func (s *scanner) lookUp(ctx context.Context, feed int, unit Unit) (known []Entr
 		return nil, nil, err
 	}
 	known = make([]Entry, len(record.Items))
-	r = &run{key: key, after: record.Number, known: map[string][]*Entry{}}
+	r = &run{key: key, source: source.Name(), after: record.Number, known: map[string][]*Entry{}}
 	whole := record.Items != nil
 	for i, item := range record.Items {
 		if err := json.Unmarshal(item, &known[i]); err != nil {
-			return nil, &run{key: key, after: record.Number}, nil // as if nothing were known
+			return nil, &run{key: key, source: source.Name(), after: record.Number}, nil // as if nothing were known
 		}
 		e := &known[i]
-		there, err := s.there(ctx, e.Image)
+		there := s.removed(feed, *e)
+		if !there {
+			there, err = s.there(ctx, e.Image)
+		}
 		if err != nil {
 			return nil, nil, err
 		}

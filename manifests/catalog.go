@@ -34,6 +34,8 @@ const (
 type catalogHeader struct {
 	Catalog int `json:"catalog"` // catalogFormat
 	Items   int `json:"items"`
+	// Source is the name of the unit's source when it was read.
+	Source string `json:"source,omitempty"`
 }
 
 // Catalog is the catalog in a store.
@@ -51,7 +53,8 @@ func (c *Catalog) ReadOnly() *Catalog { return &Catalog{store: c.store, readOnly
 
 // Record is what the catalog knows of a unit.
 type Record struct {
-	Number int // of the record, 0 if there is none
+	Number int    // of the record, 0 if there is none
+	Source string // the name that the unit's source had
 	Items  []json.RawMessage
 }
 
@@ -80,30 +83,54 @@ func (c *Catalog) Load(ctx context.Context, unit irgdata.Digest) (Record, error)
 	if err != nil {
 		return Record{}, fmt.Errorf("catalog: %w", err)
 	}
-	if r.Items, err = decodeRecord(encoded); err != nil {
+	if r.Source, r.Items, err = decodeRecord(encoded); err != nil {
 		r.Items = nil
 	}
 	return r, nil
 }
 
-// Save keeps the items as the record after the given number. If another run
-// has kept one meanwhile, that one stays.
-func (c *Catalog) Save(ctx context.Context, unit irgdata.Digest, after int, items []json.RawMessage) error {
+// Each calls see for the newest record of each unit that was ever read. Damaged
+// ones are passed over.
+func (c *Catalog) Each(ctx context.Context, see func(Record) error) error {
+	var unit irgdata.Digest
+	for o, err := range c.store.List(ctx, catalogPrefix) {
+		if err != nil {
+			return fmt.Errorf("catalog: list the records: %w", err)
+		}
+		d, err := irgdata.ParseDigest(path.Base(path.Dir(o.Key)))
+		if err != nil || d == unit {
+			continue // no object of ours, or another record of the same unit
+		}
+		unit = d
+		r, err := c.Load(ctx, unit)
+		if err == nil && r.Items != nil {
+			err = see(r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Save keeps the record as the one after that of its number. If another run has
+// kept one meanwhile, that one stays.
+func (c *Catalog) Save(ctx context.Context, unit irgdata.Digest, r Record) error {
 	if c.readOnly {
 		return nil
 	}
-	encoded, err := encodeRecord(items)
+	encoded, err := encodeRecord(r)
 	if err != nil {
 		return fmt.Errorf("catalog: unit %s: %w", unit, err)
 	}
-	err = blob.PutBytes(ctx, c.store, catalogKey(unit, after+1), encoded, blob.PutOptions{CreateOnly: true})
+	err = blob.PutBytes(ctx, c.store, catalogKey(unit, r.Number+1), encoded, blob.PutOptions{CreateOnly: true})
 	if err != nil && !errors.Is(err, blob.ErrExists) {
 		return fmt.Errorf("catalog: %w", err)
 	}
 	return nil
 }
 
-func encodeRecord(items []json.RawMessage) ([]byte, error) {
+func encodeRecord(r Record) ([]byte, error) {
 	var out bytes.Buffer
 	// One goroutine, so that equal items give equal bytes.
 	z, err := zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1))
@@ -112,10 +139,10 @@ func encodeRecord(items []json.RawMessage) ([]byte, error) {
 	}
 	enc := json.NewEncoder(z)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(catalogHeader{Catalog: catalogFormat, Items: len(items)}); err != nil {
+	if err := enc.Encode(catalogHeader{Catalog: catalogFormat, Items: len(r.Items), Source: r.Source}); err != nil {
 		return nil, err
 	}
-	for _, item := range items {
+	for _, item := range r.Items {
 		if err := enc.Encode(item); err != nil {
 			return nil, err
 		}
@@ -137,25 +164,25 @@ func digestFrame(encoded []byte) []byte {
 }
 
 // decodeRecord reads a record whole or gives an error.
-func decodeRecord(encoded []byte) ([]json.RawMessage, error) {
+func decodeRecord(encoded []byte) (source string, items []json.RawMessage, err error) {
 	end := len(encoded) - len(digestFrame(nil))
 	if end < 0 || !bytes.Equal(digestFrame(encoded[:end]), encoded[end:]) {
-		return nil, errors.New("it has not the digest that it ends with")
+		return "", nil, errors.New("it has not the digest that it ends with")
 	}
 	z, err := zstd.NewReader(bytes.NewReader(encoded), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxRecord))
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	defer z.Close()
 	dec := json.NewDecoder(io.LimitReader(z, maxRecord))
 	var header catalogHeader
 	if err := dec.Decode(&header); err != nil {
-		return nil, fmt.Errorf("its header is damaged: %w", err)
+		return "", nil, fmt.Errorf("its header is damaged: %w", err)
 	}
 	if header.Catalog != catalogFormat {
-		return nil, fmt.Errorf("it has format %d and this irgdata reads format %d", header.Catalog, catalogFormat)
+		return "", nil, fmt.Errorf("it has format %d and this irgdata reads format %d", header.Catalog, catalogFormat)
 	}
-	items := []json.RawMessage{}
+	items = []json.RawMessage{}
 	for {
 		var item json.RawMessage
 		err := dec.Decode(&item)
@@ -163,12 +190,12 @@ func decodeRecord(encoded []byte) ([]json.RawMessage, error) {
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("item %d is damaged: %w", len(items), err)
+			return "", nil, fmt.Errorf("item %d is damaged: %w", len(items), err)
 		}
 		items = append(items, item)
 	}
 	if len(items) != header.Items {
-		return nil, fmt.Errorf("it has %d items, want %d", len(items), header.Items)
+		return "", nil, fmt.Errorf("it has %d items, want %d", len(items), header.Items)
 	}
-	return items, nil
+	return header.Source, items, nil
 }

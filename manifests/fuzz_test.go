@@ -59,7 +59,7 @@ func FuzzSegment(f *testing.F) {
 // FuzzRecord: whatever a record of the catalog holds, reading it gives the
 // items that were written, or an error.
 func FuzzRecord(f *testing.F) {
-	sound, err := encodeRecord([]json.RawMessage{json.RawMessage(`{"key":"a"}`), json.RawMessage(`{"key":"b"}`)})
+	sound, err := encodeRecord(Record{Source: "a", Items: []json.RawMessage{json.RawMessage(`{"key":"a"}`), json.RawMessage(`{"key":"b"}`)}})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -67,15 +67,15 @@ func FuzzRecord(f *testing.F) {
 	f.Add(sound[:len(sound)/2])
 	f.Add([]byte("{}"))
 	f.Fuzz(func(t *testing.T, encoded []byte) {
-		items, err := decodeRecord(encoded)
+		source, items, err := decodeRecord(encoded)
 		if err != nil {
 			return
 		}
-		again, err := encodeRecord(items)
+		again, err := encodeRecord(Record{Source: source, Items: items})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := decodeRecord(again); err != nil || len(got) != len(items) {
+		if of, got, err := decodeRecord(again); err != nil || of != source || len(got) != len(items) {
 			t.Errorf("%d of %d items, %v", len(got), len(items), err)
 		}
 	})

@@ -170,23 +170,22 @@ func (r shardRow) calls(s Settings, filled func(s Settings, slot string) (step, 
 	return calls
 }
 
-// memberList collects the identities of a snapshot's rows; nil collects none.
-type memberList struct{ ids []byte }
+// memberList collects the members of a snapshot; nil collects none.
+type memberList struct{ list []byte }
 
 func (m *memberList) add(row shardRow) {
 	if m == nil {
 		return
 	}
-	id, _ := irgdata.ParseDigest(row.text("id")) // as was verified
-	m.ids = append(m.ids, id[:]...)
+	m.list = append(m.list, row.member().bytes()...)
 }
 
 // put mends the snapshot's list of members, if it needs that.
 func (m *memberList) put(ctx context.Context, r *Report, s Snapshot, o RepairOptions) error {
-	if m == nil || s.Members.Count == 0 || !r.damaged(s.Members.Key) || irgdata.DigestOf(m.ids) != s.Members.Digest {
+	if m == nil || s.Members.Count == 0 || !r.damaged(s.Members.Key) || irgdata.DigestOf(m.list) != s.Members.Digest {
 		return nil
 	}
-	if err := blob.PutContent(ctx, r.store, s.Members.Key, bytes.NewReader(m.ids), int64(len(m.ids)), s.Members.Digest); err != nil {
+	if err := blob.PutContent(ctx, r.store, s.Members.Key, bytes.NewReader(m.list), int64(len(m.list)), s.Members.Digest); err != nil {
 		return err
 	}
 	o.mended(s.Members.Key, "from the rows of snapshot %d", s.Number)

@@ -75,6 +75,8 @@ type Settings struct {
 	// Select is how much is wanted of what passes the rules, by the keys of the
 	// configuration.
 	Select map[string]string `json:"select"`
+	// Removals is the number of the newest removal that was honoured.
+	Removals int `json:"removals,omitempty"`
 }
 
 // Preview reports whether only a part of the items was read.
@@ -292,7 +294,9 @@ const maxRebase = 100
 // store already. If the newest snapshot holds exactly this content, it is
 // returned and nothing is published (published is false): a run that was
 // killed after its commit, or whose answer was lost, finds its own snapshot.
-// If another run publishes at the same time, this one follows it.
+// If another run publishes at the same time, this one follows it, unless the
+// other's snapshot honours a removal that this content does not:
+// ErrRemovedMeanwhile.
 func Commit(ctx context.Context, store blob.Store, content Content) (snapshot Snapshot, published bool, err error) {
 	for range maxRebase {
 		parent, err := Latest(ctx, store)
@@ -301,6 +305,9 @@ func Commit(ctx context.Context, store blob.Store, content Content) (snapshot Sn
 			parent = Snapshot{}
 		case err != nil:
 			return Snapshot{}, false, fmt.Errorf("commit: %w", err)
+		}
+		if newer := parent.Settings.Removals; newer > content.Settings.Removals {
+			return Snapshot{}, false, fmt.Errorf("%w: snapshot %d honours removal %d", ErrRemovedMeanwhile, parent.Number, newer)
 		}
 		if parent.Number > 0 {
 			same, err := equalContent(parent.Content, content)
@@ -331,6 +338,24 @@ func Commit(ctx context.Context, store blob.Store, content Content) (snapshot Sn
 		published = true
 	}
 	return Snapshot{}, false, fmt.Errorf("commit: other runs were faster %d times: try again later", maxRebase)
+}
+
+// ErrRemovedMeanwhile says that a content still has what was removed from the
+// dataset since.
+var ErrRemovedMeanwhile = errors.New("pairs were removed from the dataset that this content may have")
+
+// Rollback publishes the content of an earlier snapshot again, as the next one:
+// history is never rewritten. One from before a removal does not come back.
+func Rollback(ctx context.Context, store blob.Store, number int) (snapshot Snapshot, published bool, err error) {
+	s, err := LoadWhole(ctx, store, number)
+	if err != nil {
+		return Snapshot{}, false, err
+	}
+	snapshot, published, err = Commit(ctx, store, s.Content)
+	if err != nil {
+		return Snapshot{}, false, fmt.Errorf("roll back to snapshot %d: %w", number, err)
+	}
+	return snapshot, published, nil
 }
 
 func equalContent(a, b Content) (bool, error) {
@@ -373,15 +398,22 @@ func Latest(ctx context.Context, store blob.Store) (Snapshot, error) {
 	return Load(ctx, store, slices.Max(numbers))
 }
 
-// LatestFull reads the newest snapshot that is no preview, or the newest one
-// if all are previews, or gives ErrNoSnapshot.
+// LatestFull reads the newest snapshot that is no preview and has not expired,
+// or the newest one if all are previews, or gives ErrNoSnapshot.
 func LatestFull(ctx context.Context, store blob.Store) (Snapshot, error) {
 	numbers, err := Numbers(ctx, store)
 	if err != nil {
 		return Snapshot{}, err
 	}
+	expired, err := Expired(ctx, store)
+	if err != nil {
+		return Snapshot{}, err
+	}
 	slices.SortFunc(numbers, func(a, b int) int { return b - a })
 	for _, n := range numbers {
+		if _, gone := expired[n]; gone {
+			continue
+		}
 		s, err := Load(ctx, store, n)
 		if err != nil || !s.Settings.Preview() {
 			return s, err

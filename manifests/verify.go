@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -89,7 +90,7 @@ func Verify(ctx context.Context, store blob.Store, s Snapshot, o VerifyOptions) 
 	if !o.Full {
 		return r, r.verifySnapshot(ctx, s, o)
 	}
-	for _, verify := range []func(context.Context, VerifyOptions) error{r.verifyIdentity, r.verifyCatalog, r.verifySegments, r.verifyNamed, r.verifySnapshots} {
+	for _, verify := range []func(context.Context, VerifyOptions) error{r.verifyIdentity, r.verifySealed, r.verifyCatalog, r.verifySegments, r.verifyNamed, r.verifySnapshots} {
 		if err := verify(ctx, o); err != nil {
 			return r, fmt.Errorf("verify: %w", err)
 		}
@@ -111,12 +112,26 @@ func (r *Report) verifyIdentity(ctx context.Context, _ VerifyOptions) error {
 	return nil
 }
 
+// verifySealed reads each tag, removal and mark of an expired snapshot.
+func (r *Report) verifySealed(ctx context.Context, o VerifyOptions) error {
+	for _, prefix := range []string{tagPrefix, removalPrefix, expiredPrefix} {
+		err := r.each(ctx, prefix, o, func(ctx context.Context, object blob.Object) (string, error) {
+			_, err := loadSealed[json.RawMessage](ctx, r.store, object.Key)
+			return found(ctx, err)
+		}, nil)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // verifyCatalog decodes each record of the catalog.
 func (r *Report) verifyCatalog(ctx context.Context, o VerifyOptions) error {
 	return r.each(ctx, catalogPrefix, o, func(ctx context.Context, object blob.Object) (string, error) {
 		encoded, err := blob.ReadAll(ctx, r.store, object.Key, maxRecord)
 		if err == nil {
-			_, err = decodeRecord(encoded)
+			_, _, err = decodeRecord(encoded)
 		}
 		return found(ctx, err)
 	}, nil)
@@ -221,6 +236,10 @@ func (r *Report) verifySnapshots(ctx context.Context, o VerifyOptions) error {
 			break
 		}
 	}
+	expired, err := Expired(ctx, r.store)
+	if err != nil {
+		return err
+	}
 	for _, number := range numbers {
 		s, err := Load(ctx, r.store, number)
 		if err != nil {
@@ -231,6 +250,9 @@ func (r *Report) verifySnapshots(ctx context.Context, o VerifyOptions) error {
 			continue
 		}
 		r.Objects++
+		if _, gone := expired[number]; gone {
+			continue // its shards may be gone
+		}
 		r.snapshots = append(r.snapshots, s)
 		if err := r.verifySnapshot(ctx, s, o); err != nil {
 			return err
@@ -249,7 +271,7 @@ func (r *Report) verifySnapshots(ctx context.Context, o VerifyOptions) error {
 // manifests that list it.
 type shardFacts struct {
 	sound   bool
-	ids     irgdata.Digest        // of the identities of its rows, one after another
+	members irgdata.Digest        // of the members that its rows are, one after another
 	modes   map[string]int64      // rows that serve a mode
 	reasons map[ReasonCount]int64 // of its rejects; Count is zero in the keys
 }
@@ -321,7 +343,7 @@ func (r *Report) verifyCounts(ctx context.Context, s Snapshot) error {
 	offset := int64(0)
 	for _, shard := range s.Shards {
 		sum := sha256.New()
-		list, err := r.store.Open(ctx, s.Members.Key, offset, shard.Rows*int64(len(irgdata.Digest{})))
+		list, err := r.store.Open(ctx, s.Members.Key, offset, shard.Rows*int64(MemberBytes))
 		if err != nil {
 			return err
 		}
@@ -330,8 +352,8 @@ func (r *Report) verifyCounts(ctx context.Context, s Snapshot) error {
 		if err != nil {
 			return fmt.Errorf("read %s: %w", r.store.URL(s.Members.Key), err)
 		}
-		if irgdata.Digest(sum.Sum(nil)) != r.shards[shard.Key].ids {
-			r.problem(s.Members.Key, "it does not list the pairs of shard %s", shard.Key)
+		if irgdata.Digest(sum.Sum(nil)) != r.shards[shard.Key].members {
+			r.problem(s.Members.Key, "it does not list the rows of shard %s", shard.Key)
 		}
 		offset += n
 	}
@@ -365,15 +387,14 @@ func (r *Report) verifyShard(ctx context.Context, shard Shard, o VerifyOptions) 
 			facts.reasons[ReasonCount{Stage: row.text("stage"), Rule: row.text("rule"), Mode: row.text("mode")}]++
 			continue
 		}
-		id, _ := irgdata.ParseDigest(row.text("id")) // verifyRow has read it
-		sum.Write(id[:])
+		sum.Write(row.member().bytes())
 		for name, cell := range row.cells() {
 			if serves, ok := cell.(bool); ok && serves {
 				facts.modes[name]++
 			}
 		}
 	}
-	facts.ids = irgdata.Digest(sum.Sum(nil))
+	facts.members = irgdata.Digest(sum.Sum(nil))
 	if rows != shard.Rows {
 		return facts, fmt.Sprintf("%d rows can be read, want %d", rows, shard.Rows), nil
 	}
@@ -448,6 +469,12 @@ func (r shardRow) text(name string) string {
 		return s
 	}
 	return ""
+}
+
+// member is what the list of members has of a row that was verified.
+func (r shardRow) member() Member {
+	id, _ := irgdata.ParseDigest(r.text("id"))
+	return Member{ID: id, Row: RowDigest(r.row)}
 }
 
 // shardRows yields all columns of a shard's rows. The errors do not name the

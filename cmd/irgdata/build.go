@@ -21,14 +21,19 @@ import (
 func buildCommand() *cobra.Command {
 	var f flags
 	cmd := &cobra.Command{
-		Use:   "build",
-		Short: "Read pairs, annotate, filter, publish a snapshot and export it",
+		Use:     "build",
+		Aliases: []string{"refresh"},
+		Short:   "Read pairs, annotate, filter, publish a snapshot and export it",
 		Long: `Reads the configured pairs, makes the model calls that are not in the ledger
 yet, filters, publishes a snapshot, and exports it for the trainer.
 
 With nothing configured it takes the bundled sample and the model in the box,
 and writes to ./irgl-out. It can be stopped at any time; the same command goes
 on where it was and repeats no finished call.
+
+Over a dataset that is there already it is a refresh, which is another name of
+this command: new and changed pairs are annotated, calls and downloads that
+failed are tried again, and the summary says what became of the pairs.
 
 Exit codes: 0 done; 1 failed; 2 wrong command line or configuration; 3 done,
 with more rejects than max_rejects; 75 done, but some calls got no answer: run
@@ -54,6 +59,8 @@ type result struct {
 	published bool
 	exported  []exported
 	calls     annotate.Count
+	before    manifests.Snapshot // the snapshot that was built upon; number 0 for none
+	diff      manifests.Diff     // from before to snapshot, if one was published
 	examples  *examples
 	elapsed   time.Duration
 }
@@ -104,17 +111,34 @@ func build(ctx context.Context, cmd *cobra.Command, c Config) (err error) {
 
 // run is the way of a pair from its source to the export.
 func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
+	r.before, err = manifests.LatestFull(ctx, d.store)
+	if err != nil && !errors.Is(err, manifests.ErrNoSnapshot) {
+		return r, err
+	}
 	examples := newExamples()
 	content, err := d.content(ctx, p, examples)
 	if err != nil {
 		return r, err
 	}
+	// What this run found in the store is there only as long as no other run
+	// took it for dead.
+	if err := d.mark.Held(ctx); err != nil {
+		return r, tryAgain(err)
+	}
 	r.snapshot, r.published, err = manifests.Commit(ctx, d.store, content)
+	if errors.Is(err, manifests.ErrRemovedMeanwhile) {
+		return r, &exitError{exitTryAgain, fmt.Errorf("%w: run the same command again, its calls are kept", err)}
+	}
 	if err != nil {
 		return r, err
 	}
 	if err := d.keepAccount(ctx, r.snapshot); err != nil {
 		return r, err
+	}
+	if r.published && r.before.Number > 0 {
+		if r.diff, err = manifests.Compare(ctx, d.store, r.before, r.snapshot); err != nil {
+			return r, err
+		}
 	}
 	r.calls, r.examples = d.annotator.Tally().Total(), examples
 	p.phase("exporting")
@@ -240,14 +264,25 @@ func (e exported) unless(err error) (exported, error) {
 	return e, err
 }
 
+// unasked counts the rejected items that nobody asked to remove.
+func unasked(c manifests.Counts) int64 {
+	n := c.Rejected
+	for _, r := range c.Reasons {
+		if r.Stage == "ingest" && r.Rule == "removed" {
+			n -= r.Count
+		}
+	}
+	return n
+}
+
 // verdict turns what a finished build found into its exit code.
 func verdict(c Config, r result) error {
 	counts := r.snapshot.Counts
 	switch {
 	case r.calls.Failed > 0:
 		return &exitError{exitTryAgain, fmt.Errorf("%s got no answer from their model: run the same command again, it asks just those again", plural(int64(r.calls.Failed), "call"))}
-	case float64(counts.Rejected) > c.MaxRejects*float64(counts.Items):
-		return &exitError{exitRejects, fmt.Errorf("%d of %d items were rejected, more than max_rejects %v allows: see the reasons above, and `irgdata stats`", counts.Rejected, counts.Items, c.MaxRejects)}
+	case float64(unasked(counts)) > c.MaxRejects*float64(counts.Items):
+		return &exitError{exitRejects, fmt.Errorf("%d of %d items were rejected, more than max_rejects %v allows: see the reasons above, and `irgdata stats`", unasked(counts), counts.Items, c.MaxRejects)}
 	}
 	for _, e := range r.exported {
 		if e.refused != nil {

@@ -14,7 +14,7 @@ import (
 
 func exportCommand() *cobra.Command {
 	var f flags
-	var number int
+	var ref string
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write a snapshot in the forms that trainers read",
@@ -39,7 +39,7 @@ An export that is there already is left as it is.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			s, err := d.snapshot(ctx, number)
+			s, err := d.snapshot(ctx, ref)
 			if err != nil {
 				return err
 			}
@@ -55,8 +55,8 @@ An export that is there already is left as it is.`,
 	}
 	f.addStore(cmd)
 	f.addExport(cmd)
+	addSnapshot(cmd, &ref)
 	f.addSelection(cmd)
-	cmd.Flags().IntVar(&number, "snapshot", 0, "number of the snapshot (default: the newest)")
 	cmd.AddCommand(exportCheckCommand())
 	return cmd
 }

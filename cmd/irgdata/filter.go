@@ -77,7 +77,7 @@ configuration and run 'irgdata build', which makes no model call for it.
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "show how the funnel would move")
 	cmd.Flags().StringArrayVar(&o.set, "set", nil, "rule.parameter=value or rule.action=reject|warn|score; may be given several times")
 	cmd.Flags().IntVar(&o.show, "show", 5, "at most so many trajectories that would change")
-	cmd.Flags().IntVar(&o.number, "snapshot", 0, "number of the snapshot (default: the newest)")
+	addSnapshot(cmd, &o.ref)
 	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	cmd.AddCommand(&cobra.Command{
 		Use: "rules", Short: "Print every rule, its parameters and their defaults", Args: noArgs,
@@ -117,10 +117,10 @@ func printRules(w io.Writer) {
 
 // dryRun says what to try.
 type dryRun struct {
-	set    []string
-	show   int
-	number int
-	json   bool
+	set  []string
+	show int
+	ref  string
+	json bool
 }
 
 // moved is what the filters would change.
@@ -141,7 +141,7 @@ type movedWarnings struct {
 
 // dryRun judges the snapshot's trajectories anew, from what its shards tell.
 func (d *dataset) dryRun(ctx context.Context, o dryRun) (moved, error) {
-	s, err := d.snapshot(ctx, o.number)
+	s, err := d.snapshot(ctx, o.ref)
 	if err != nil {
 		return moved{}, err
 	}

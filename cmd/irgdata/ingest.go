@@ -109,6 +109,9 @@ func (d *dataset) ingest(ctx context.Context, w io.Writer, p *progress) error {
 	if d.store, err = d.openStore(ctx, write); err != nil {
 		return err
 	}
+	if d.mark, err = d.beginRun(ctx, "ingest"); err != nil {
+		return err
+	}
 	if _, err := manifests.Identify(ctx, d.store); err != nil {
 		return err
 	}

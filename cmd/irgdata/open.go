@@ -38,12 +38,14 @@ type dataset struct {
 	ledger  *manifests.Ledger
 	scores  *manifests.Scores  // nil when the ledger is only read
 	sharing *manifests.Sharing // nil when the ledger is only read
+	mark    *manifests.Run     // marks a run that writes; nil when the store is only read
 	log     *slog.Logger
 
 	memory     *images.Memory // of decoded images, in all stages
 	feeds      []ingest.Feed
 	admission  *ingest.Admission
-	benchmarks []benchmarks.Item // prompts that must not be trained on
+	benchmarks []benchmarks.Item  // prompts that must not be trained on
+	removed    *manifests.Removed // as of when the pairs were read
 	prompts    modes.Prompts
 	modes      []modes.Mode
 	rules      []filter.Rule
@@ -103,6 +105,11 @@ func (d *dataset) openParts(ctx context.Context, a access) error {
 		return err
 	}
 	d.images = images.NewStore(d.store)
+	if a == write {
+		if d.mark, err = d.beginRun(ctx, "build"); err != nil {
+			return err
+		}
+	}
 	if a < ledger {
 		return nil
 	}
@@ -154,6 +161,9 @@ func (d *dataset) close(ctx context.Context) error {
 	}
 	if d.ledger != nil {
 		failed = errors.Join(failed, d.ledger.Close())
+	}
+	if d.mark != nil {
+		failed = errors.Join(failed, d.mark.End(ctx))
 	}
 	for _, c := range d.closers {
 		c()
@@ -265,6 +275,37 @@ func (d *dataset) openLedger(ctx context.Context, a access) error {
 	return nil
 }
 
+// beginRun marks a run that adds to the store; it waits while gc is at it.
+func (d *dataset) beginRun(ctx context.Context, command string) (*manifests.Run, error) {
+	return manifests.BeginRun(ctx, d.store, command, func(who string) {
+		d.log.Warn("waiting for a run that needs the store for itself", "run", who)
+	})
+}
+
+// begin marks a run of a command that opened the store alone; the caller ends
+// it.
+func (d *dataset) begin(ctx context.Context, command string) (end func() error, err error) {
+	run, err := d.beginRun(ctx, command)
+	if err != nil {
+		return nil, err
+	}
+	return func() error { return run.End(ctx) }, nil
+}
+
+// lockWork keeps builds out of the work folder.
+func (d *dataset) lockWork(ctx context.Context) error {
+	id, err := manifests.Identity(ctx, d.store)
+	if err != nil {
+		return err
+	}
+	return d.lockLedger(d.ledgerPath(id), write)
+}
+
+// ledgerPath is where the local ledger of this very dataset is.
+func (d *dataset) ledgerPath(id irgdata.Digest) string {
+	return filepath.Join(d.config.path(d.config.Work), "ledger-"+id.Short()+".sqlite")
+}
+
 // lockLedger keeps a second build out of the work folder: it would make the
 // calls that this one is about to make.
 func (d *dataset) lockLedger(path string, a access) error {
@@ -363,6 +404,7 @@ func (d *dataset) settings() manifests.Settings {
 	s := manifests.Settings{
 		Strategy: c.Strategy, Seed: c.Seed, Width: c.Image.Width, Height: c.Image.Height,
 		Limit: c.limit, Sample: c.sample, Ingest: d.ingestSettings(), Models: d.annotator.Bindings(), Steps: d.annotator.StepNames(),
+		Removals: d.removed.Newest,
 	}
 	for _, m := range d.modes {
 		s.Modes = append(s.Modes, m.Name)

@@ -25,7 +25,7 @@ type rejectFilter struct {
 
 func rejectsCommand() *cobra.Command {
 	var f flags
-	var number int
+	var ref string
 	var want rejectFilter
 	cmd := &cobra.Command{
 		Use:   "rejects",
@@ -45,7 +45,7 @@ func rejectsCommand() *cobra.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			s, err := d.snapshot(ctx, number)
+			s, err := d.snapshot(ctx, ref)
 			if err != nil {
 				return err
 			}
@@ -53,7 +53,7 @@ func rejectsCommand() *cobra.Command {
 		},
 	}
 	f.addStore(cmd)
-	cmd.Flags().IntVar(&number, "snapshot", 0, "number of the snapshot (default: the newest)")
+	addSnapshot(cmd, &ref)
 	cmd.Flags().StringVar(&want.rule, "rule", "", "those of this rule, such as similar_image")
 	cmd.Flags().StringVar(&want.stage, "stage", "", "those of this stage: "+strings.Join(irgdata.Stages(), ", "))
 	cmd.Flags().StringVar(&want.mode, "mode", "", "the rows of this mode that kept pairs lost")

@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/manifests"
 	"github.com/irgdata/irgdata/modes"
 )
@@ -77,6 +75,9 @@ func repairFromStore(ctx context.Context, cmd *cobra.Command, c Config, o manife
 	}
 	path := d.ledgerPath(id)
 	if err := d.lockLedger(path, write); err != nil {
+		return report, err
+	}
+	if d.mark, err = d.beginRun(ctx, "verify --repair"); err != nil {
 		return report, err
 	}
 	if d.ledger, err = manifests.OpenLedger(ctx, path); err != nil {
@@ -171,11 +172,6 @@ func filled(s manifests.Settings, slot string) (step, model string, ok bool) {
 		}
 	}
 	return step, model, step != "" && model != ""
-}
-
-// ledgerPath is the local ledger of the dataset with this identity.
-func (d *dataset) ledgerPath(id irgdata.Digest) string {
-	return filepath.Join(d.config.path(d.config.Work), "ledger-"+id.Short()+".sqlite")
 }
 
 func (c Config) verifyOptions(full bool) manifests.VerifyOptions {

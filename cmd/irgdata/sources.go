@@ -128,7 +128,7 @@ func (d *dataset) pairs(ctx context.Context, a access, saw func()) (iter.Seq2[ir
 	if err != nil && !errors.Is(err, manifests.ErrNoSnapshot) {
 		return nil, err
 	}
-	err = parent.Members.Each(ctx, d.store, func(id irgdata.Digest) { members[id] = struct{}{} })
+	err = parent.Members.Each(ctx, d.store, func(m manifests.Member) { members[m.ID] = struct{}{} })
 	switch {
 	case errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrDamaged):
 		clear(members)
@@ -146,6 +146,10 @@ func (d *dataset) pairs(ctx context.Context, a access, saw func()) (iter.Seq2[ir
 	if o.Contaminated, err = d.contaminated(); err != nil {
 		return nil, err
 	}
+	if d.removed, err = manifests.LoadRemoved(ctx, d.store); err != nil {
+		return nil, err
+	}
+	o.Removed = d.removed
 	catalog := manifests.NewCatalog(d.store)
 	if a != write {
 		catalog = catalog.ReadOnly()

@@ -30,7 +30,7 @@ type stats struct {
 
 func statsCommand() *cobra.Command {
 	var f flags
-	var number int
+	var ref string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "stats",
@@ -47,7 +47,7 @@ func statsCommand() *cobra.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			s, err := d.stats(ctx, number)
+			s, err := d.stats(ctx, ref)
 			if err != nil {
 				return err
 			}
@@ -59,29 +59,15 @@ func statsCommand() *cobra.Command {
 		},
 	}
 	f.addStore(cmd)
-	cmd.Flags().IntVar(&number, "snapshot", 0, "number of the snapshot (default: the newest)")
+	addSnapshot(cmd, &ref)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-// snapshot loads the numbered snapshot; for 0 the newest that is no preview,
-// if there is one.
-func (d *dataset) snapshot(ctx context.Context, number int) (manifests.Snapshot, error) {
-	switch {
-	case number < 0:
-		return manifests.Snapshot{}, usagef("--snapshot %d: want the number of a snapshot, from 1", number)
-	case d.absent:
-		return manifests.Snapshot{}, fmt.Errorf("there is no dataset in %s: run `irgdata build` first", here(d.config.path(d.config.Store)))
-	case number == 0:
-		return manifests.LatestFull(ctx, d.store)
-	}
-	return manifests.Load(ctx, d.store, number)
-}
-
-func (d *dataset) stats(ctx context.Context, number int) (s stats, err error) {
-	s.Snapshot, err = d.snapshot(ctx, number)
+func (d *dataset) stats(ctx context.Context, ref string) (s stats, err error) {
+	s.Snapshot, err = d.snapshot(ctx, ref)
 	unpublished := err
-	if err != nil && !(errors.Is(err, manifests.ErrNoSnapshot) && number == 0) {
+	if err != nil && !(errors.Is(err, manifests.ErrNoSnapshot) && ref == "") {
 		return s, err
 	}
 	if s.Account, err = d.account(ctx, s.Snapshot.Settings); err != nil {

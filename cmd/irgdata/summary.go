@@ -13,6 +13,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/annotate"
 	"github.com/irgdata/irgdata/export"
 	"github.com/irgdata/irgdata/manifests"
 	"github.com/irgdata/irgdata/runtime/pool"
@@ -34,6 +35,7 @@ func summarize(w io.Writer, d *dataset, r result) {
 	opinionTable(w, r.snapshot.Opinions)
 	exampleLines(w, r.examples)
 	callLine(w, r)
+	changeLines(w, r)
 	endpointLines(w, d.pools)
 
 	var size, shards int64
@@ -48,6 +50,41 @@ func summarize(w io.Writer, d *dataset, r result) {
 		exportLine(w, d, e)
 	}
 	next(w, d, r)
+	removedLine(w, r.snapshot, r.before)
+}
+
+// changeLines tell what became of the pairs since the snapshot before.
+func changeLines(w io.Writer, r result) {
+	if r.before.Number == 0 || !r.published {
+		return
+	}
+	pairs := pairLine(r.diff)
+	if pairs == "" {
+		pairs = "the same ones"
+	}
+	fmt.Fprintf(w, "  pairs     %s since snapshot %d\n", pairs, r.before.Number)
+	if before, after := failures(r.before.Counts), failures(r.snapshot.Counts); before > 0 {
+		fmt.Fprintf(w, "  retried   %s that lacked an answer or a download; %s still do\n", plural(before, "item"), humanize.Comma(after))
+	}
+	for _, s := range r.diff.Settings {
+		fmt.Fprintf(w, "  setting   %s: %s → %s\n", s.Name, shorten(s.Before, 40), shorten(s.After, 40))
+	}
+}
+
+// failures counts the items that calls or downloads without an answer kept out,
+// or kept out of modes. Those that lost several modes for it count once.
+func failures(c manifests.Counts) int64 {
+	var items, lost int64
+	for _, r := range c.Reasons {
+		switch {
+		case r.Rule != annotate.Unavailable && r.Rule != "download":
+		case r.Mode == "":
+			items += r.Count
+		default:
+			lost = max(lost, r.Count)
+		}
+	}
+	return items + lost
 }
 
 // endpointLines tell how the calls went round, where there are several servers
@@ -181,7 +218,7 @@ func exportLine(w io.Writer, d *dataset, e exported) {
 }
 
 func next(w io.Writer, d *dataset, r result) {
-	if d.config.scenesOnOwn() && 2*r.snapshot.Counts.Rejected > r.snapshot.Counts.Items {
+	if d.config.scenesOnOwn() && 2*unasked(r.snapshot.Counts) > r.snapshot.Counts.Items {
 		fmt.Fprintf(w, "\nThe model in the box knows coloured shapes and refuses everything else: for your own pairs set `models` in the configuration.\n")
 	}
 	fmt.Fprintf(w, "\nNext: `irgdata stats` shows what it holds and cost, `irgdata verify --full` reads every byte.\n")

@@ -13,7 +13,7 @@ import (
 
 func verifyCommand() *cobra.Command {
 	var f flags
-	var number int
+	var ref string
 	var full, mend bool
 	cmd := &cobra.Command{
 		Use:   "verify",
@@ -43,8 +43,8 @@ again for it.`,
 			}
 			defer func() { err = errors.Join(err, d.close(ctx)) }()
 			var s manifests.Snapshot
-			if !full || number != 0 || d.absent {
-				if s, err = d.snapshot(ctx, number); err != nil {
+			if !full || ref != "" || d.absent {
+				if s, err = d.snapshot(ctx, ref); err != nil {
 					return err
 				}
 			}
@@ -68,7 +68,7 @@ again for it.`,
 		},
 	}
 	f.addStore(cmd)
-	cmd.Flags().IntVar(&number, "snapshot", 0, "number of the snapshot (default: the newest)")
+	addSnapshot(cmd, &ref)
 	cmd.Flags().BoolVar(&full, "full", false, "read every byte and decode every row")
 	cmd.Flags().BoolVar(&mend, "repair", false, "look as --full does, and make good what can be")
 	return cmd

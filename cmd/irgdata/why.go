@@ -21,7 +21,7 @@ import (
 
 func whyCommand() *cobra.Command {
 	var f flags
-	var number int
+	var ref string
 	cmd := &cobra.Command{
 		Use:   "why ID|KEY",
 		Short: "Tell the whole story of a pair: texts, calls, scores, verdicts, shard",
@@ -45,19 +45,19 @@ the place in its source, as 'irgdata rejects' prints both.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			return d.why(ctx, cmd.OutOrStdout(), number, args[0])
+			return d.why(ctx, cmd.OutOrStdout(), ref, args[0])
 		},
 	}
 	f.addStore(cmd)
-	cmd.Flags().IntVar(&number, "snapshot", 0, "number of the snapshot (default: the newest)")
+	addSnapshot(cmd, &ref)
 	return cmd
 }
 
 // minPrefix is the shortest beginning of an identity that names a pair.
 const minPrefix = 6
 
-func (d *dataset) why(ctx context.Context, w io.Writer, number int, name string) error {
-	s, err := d.snapshot(ctx, number)
+func (d *dataset) why(ctx context.Context, w io.Writer, ref, name string) error {
+	s, err := d.snapshot(ctx, ref)
 	if err != nil {
 		return err
 	}

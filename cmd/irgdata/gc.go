@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/ingest"
+	"github.com/irgdata/irgdata/manifests"
+)
+
+func gcCommand() *cobra.Command {
+	var f flags
+	var o manifests.CollectOptions
+	var grace string
+	var tagged, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "gc",
+		Short: "Delete what no snapshot, no recorded call and no source needs",
+		Long: `Deletes objects of the store that nobody needs and that are older than the grace
+period: shards of builds that were broken off or of expired snapshots, and
+records of sources that newer ones replace. Images stay, but for removed ones.
+
+It needs the store for itself: while a build or another run is at it, gc ends
+with code 75 and deletes nothing. A run that was killed counts as dead after ten
+minutes.
+
+Snapshots are only given up when that is asked for. --keep N expires all but the
+N newest and the tagged ones, --keep-tagged all but the newest and the tagged
+ones. Their numbers and counts stay in 'irgdata log'; their rows are gone.
+
+--removed makes 'irgdata remove' final: it expires every snapshot from before the
+newest removal, tagged or not, and deletes what they alone hold and the images of
+removed pairs at once, without a grace period.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			c, err := f.load(cmd)
+			if err != nil {
+				return err
+			}
+			if o.Grace, err = parseAge(grace); err != nil {
+				return err
+			}
+			given := cmd.Flags().Changed
+			switch {
+			case given("keep") && o.Keep < 1:
+				return usagef("--keep %d: want a number of snapshots, at least 1", o.Keep)
+			case given("keep") && tagged:
+				return usagef("--keep and --keep-tagged: want one of them")
+			case tagged:
+				o.Keep = 1
+			}
+			ctx := cmd.Context()
+			d, err := openDataset(ctx, c, ledger, newLog(cmd.ErrOrStderr()))
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, d.close(ctx)) }()
+			done, err := d.collect(ctx, o)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), done)
+			}
+			d.printCollected(cmd.OutOrStdout(), done, o)
+			return nil
+		},
+	}
+	f.addStore(cmd)
+	cmd.Flags().StringVar(&grace, "grace", "7d", "spare what is younger: 7d, 12h, 0 (only if no broken-off build is to go on)")
+	cmd.Flags().IntVar(&o.Keep, "keep", 0, "expire all snapshots but so many of the newest, and tagged ones")
+	cmd.Flags().BoolVar(&tagged, "keep-tagged", false, "expire all snapshots but the newest and tagged ones")
+	cmd.Flags().BoolVar(&o.Removed, "removed", false, "expire the snapshots from before the newest removal, and delete what was removed")
+	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "say what would be deleted, and delete nothing")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// parseAge reads 7d, 12h or 0.
+func parseAge(text string) (time.Duration, error) {
+	var days float64
+	if number, is := strings.CutSuffix(text, "d"); is {
+		if _, err := fmt.Sscanf(number, "%g", &days); err != nil || !(days >= 0 && days < 36500) || strings.TrimLeft(number, "0123456789.") != "" {
+			return 0, usagef("--grace %q: want an age such as 7d or 12h", text)
+		}
+		return time.Duration(days * 24 * float64(time.Hour)), nil
+	}
+	age, err := time.ParseDuration(text)
+	if err != nil || age < 0 {
+		return 0, usagef("--grace %q: want an age such as 7d or 12h", text)
+	}
+	return age, nil
+}
+
+// collect deletes what nobody needs.
+func (d *dataset) collect(ctx context.Context, o manifests.CollectOptions) (done manifests.Collected, err error) {
+	if err := d.present(); err != nil {
+		return done, err
+	}
+	var run *manifests.Run
+	if !o.DryRun {
+		// A build of this work folder has calls that no other machine knows of.
+		if err := d.lockWork(ctx); err != nil {
+			return done, err
+		}
+		if run, err = manifests.BeginAlone(ctx, d.store, "gc"); err != nil {
+			return done, tryAgain(err)
+		}
+		defer func() { err = errors.Join(err, run.End(ctx)) }()
+		// Calls that were recorded since the ledger was opened.
+		if _, err := d.ledger.Pull(ctx, d.store); err != nil {
+			return done, err
+		}
+	}
+	needs, err := d.needs(ctx)
+	if err != nil {
+		return done, err
+	}
+	done, err = manifests.Collect(ctx, d.store, run, needs, o)
+	return done, tryAgain(err)
+}
+
+// tryAgain gives errors that pass by the exit code that says so.
+func tryAgain(err error) error {
+	for _, passes := range []error{manifests.ErrRunning, manifests.ErrTakenForDead, manifests.ErrRemovedMeanwhile} {
+		if errors.Is(err, passes) {
+			return &exitError{exitTryAgain, err}
+		}
+	}
+	return err
+}
+
+// needs says which images are needed: the answers of calls, and those of items
+// in the catalog that were not removed.
+func (d *dataset) needs(ctx context.Context) (n manifests.Needs, err error) {
+	removed, err := manifests.LoadRemoved(ctx, d.store)
+	if err != nil {
+		return n, err
+	}
+	needed, gone := map[irgdata.Digest]struct{}{}, map[irgdata.Digest]struct{}{}
+	if err := d.ledger.Painted(ctx, func(ref irgdata.ImageRef) { needed[ref.Digest] = struct{}{} }); err != nil {
+		return n, err
+	}
+	err = ingest.Known(ctx, manifests.NewCatalog(d.store), func(p irgdata.Pair) {
+		if p.Image.IsZero() {
+			return
+		}
+		if removal, _ := removed.Pair(p); removal != nil {
+			gone[p.Image.Digest] = struct{}{}
+			return
+		}
+		needed[p.Image.Digest] = struct{}{}
+	})
+	if err != nil {
+		return n, err
+	}
+	for _, image := range removed.Images() {
+		gone[image] = struct{}{}
+	}
+	n.RemovedImage = func(image irgdata.Digest) bool { _, is := gone[image]; return is }
+	n.Image = func(image irgdata.Digest) bool { _, is := needed[image]; return is }
+	return n, nil
+}
+
+func (d *dataset) printCollected(w io.Writer, done manifests.Collected, o manifests.CollectOptions) {
+	verb := "Deleted"
+	if o.DryRun {
+		verb = "Would delete"
+	}
+	if len(done.Expired) > 0 {
+		var names, exports []string
+		for _, n := range done.Expired {
+			names = append(names, fmt.Sprint(n))
+			exports = append(exports, d.exportsOf(n)...)
+		}
+		state := "Expired"
+		if o.DryRun {
+			state = "Would expire"
+		}
+		fmt.Fprintf(w, "%s: snapshot %s. Numbers and counts stay in the log.\n", state, strings.Join(names, ", "))
+		for _, e := range exports {
+			fmt.Fprintf(w, "Its export is a copy that gc leaves: delete %s yourself.\n", here(e))
+		}
+	}
+	var objects, size int64
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, k := range done.Kinds {
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", k.Folder, plural(k.Objects, "object"), humanize.Bytes(uint64(k.Bytes)))
+		objects, size = objects+k.Objects, size+k.Bytes
+	}
+	t.Flush()
+	if objects == 0 {
+		fmt.Fprint(w, "Nothing is to be deleted")
+	} else {
+		fmt.Fprintf(w, "%s %s with %s", verb, plural(objects, "object"), humanize.Bytes(uint64(size)))
+	}
+	if done.Spared > 0 {
+		fmt.Fprintf(w, "; spared as too young: %s that nobody needs", plural(done.Spared, "object"))
+	}
+	fmt.Fprintln(w, ".")
+}
+
+// exportsOf lists the exports of a snapshot on this machine.
+func (d *dataset) exportsOf(number int) []string {
+	to := d.config.Export.To
+	if strings.Contains(to, "://") {
+		return nil
+	}
+	found, _ := filepath.Glob(filepath.Join(d.config.path(to), fmt.Sprintf("snapshot-%06d-*", number))) // a bad pattern alone fails
+	return found
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/irgdata/irgdata/manifests"
+)
+
+func rollbackCommand() *cobra.Command {
+	var f flags
+	cmd := &cobra.Command{
+		Use:   "rollback SNAPSHOT",
+		Short: "Publish an earlier snapshot again, as the newest",
+		Long: `Publishes the content of an earlier snapshot, named by number or tag, as the
+next one. History is never rewritten: the snapshots between stay as they are.
+
+The next build goes by the configuration, as always. It publishes what that
+gives, unless it is what was rolled back to; so mend the configuration as well.
+A snapshot from before a removal does not come back.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("want the number or the tag of a snapshot: irgdata rollback 3")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			c, err := f.load(cmd)
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			d, err := openDataset(ctx, c, store, newLog(cmd.ErrOrStderr()))
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, d.close(ctx)) }()
+			if err := d.present(); err != nil {
+				return err
+			}
+			end, err := d.begin(ctx, "rollback")
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, end()) }()
+			number, err := manifests.Resolve(ctx, d.store, args[0])
+			if err != nil {
+				return err
+			}
+			before, err := manifests.Latest(ctx, d.store)
+			if err != nil {
+				return err
+			}
+			s, published, err := manifests.Rollback(ctx, d.store, number)
+			switch {
+			case errors.Is(err, manifests.ErrRemovedMeanwhile):
+				return fmt.Errorf("snapshot %d may hold pairs that were removed since, so it does not come back: build again with its settings, which `irgdata diff %d %d` shows", number, number, before.Number)
+			case err != nil:
+				return err
+			case !published:
+				fmt.Fprintf(cmd.OutOrStdout(), "The newest snapshot, %d, already holds exactly what snapshot %d holds.\n", s.Number, number)
+				return nil
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "Snapshot %d published: it holds exactly what snapshot %d holds.\n", s.Number, number)
+			changes, err := manifests.CompareSettings(s.Settings, before.Settings)
+			if err == nil && len(changes) > 0 {
+				fmt.Fprintf(cmd.OutOrStdout(), "The next build goes by the configuration. To stay here, undo what changed in it since:\n\n")
+				settingTable(cmd.OutOrStdout(), changes)
+			}
+			return err
+		},
+	}
+	f.addStore(cmd)
+	return cmd
+}
