@@ -1,8 +1,13 @@
 package manifests
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/irgdata/irgdata"
 )
@@ -77,6 +82,41 @@ func FuzzRecord(f *testing.F) {
 		}
 		if of, got, err := decodeRecord(again); err != nil || of != source || len(got) != len(items) {
 			t.Errorf("%d of %d items, %v", len(got), len(items), err)
+		}
+	})
+}
+
+// FuzzScores: a segment of scores of any bytes is read or refused.
+func FuzzScores(f *testing.F) {
+	lines := func(text string) []byte {
+		var out bytes.Buffer
+		z, err := zstd.NewWriter(&out)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if _, err := z.Write([]byte(text)); err != nil {
+			f.Fatal(err)
+		}
+		if err := z.Close(); err != nil {
+			f.Fatal(err)
+		}
+		return out.Bytes()
+	}
+	key := irgdata.DigestOf(nil).String()
+	sound := fmt.Sprintf("{\"scores\":%d}\n{\"names\":[\"size/1 draft.min_side\"]}\n{\"key\":%q,\"numbers\":\"AAAAAAAAcEA=\"}\n", scoresFormat, key)
+	if rows, err := decodeScores(lines(sound)); err != nil || len(rows) != 1 || rows[0].scores[0].Value != 256 {
+		f.Fatalf("got %+v, %v", rows, err)
+	}
+	f.Add(lines(sound))
+	f.Add(lines(sound[:40]))
+	f.Add(lines(strings.Replace(sound, "AAAA", "A", 1)))
+	f.Add([]byte("no zstd"))
+	f.Fuzz(func(t *testing.T, segment []byte) {
+		rows, err := decodeScores(segment)
+		for _, r := range rows {
+			if err == nil && r.key.IsZero() {
+				t.Error("a row has no key")
+			}
 		}
 	})
 }
