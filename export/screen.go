@@ -66,7 +66,7 @@ func (s screen) looks(r record) map[irgdata.Digest]look {
 // refuse says why the trainer would not train on a record under a mode that
 // keeps it, as it is; "" if it would. The looks are those of the record.
 func (s screen) refuse(r record, mode modes.Mode, looks map[irgdata.Digest]look) (rule, reason string) {
-	vae, vit := loader.PaperTransforms()
+	vae, vit := modes.PaperTransforms()
 	tokens := 0
 	for _, p := range mode.Layout {
 		if p.IsImage() {
@@ -74,8 +74,8 @@ func (s screen) refuse(r record, mode modes.Mode, looks map[irgdata.Digest]look)
 			if l.rule != "" {
 				return l.rule, fmt.Sprintf("%s image: %s", p.Slot, l.reason)
 			}
-			entries, n := loader.ImageTokens(vae, vit, l.width, l.height, p.Loss, p.VAE, p.ViT)
-			tokens += n + loader.MarksPerEntry*entries
+			entries, n := modes.ImageTokens(vae, vit, l.width, l.height, p.Loss, p.VAE, p.ViT)
+			tokens += n + modes.MarksPerEntry*entries
 			continue
 		}
 		text := r.trajectory.Slots[p.Slot].Text
@@ -88,7 +88,7 @@ func (s screen) refuse(r record, mode modes.Mode, looks map[irgdata.Digest]look)
 		if s.tokenizer != nil {
 			tokens += s.tokenizer.Count(text)
 		}
-		tokens += loader.MarksPerEntry
+		tokens += modes.MarksPerEntry
 	}
 	if s.limit > 0 && (tokens > s.limit || mode.Mandatory && tokens == s.limit) {
 		return loader.RuleTooLong, fmt.Sprintf("it has %d tokens, max_tokens is %d", tokens, s.limit)

@@ -68,7 +68,7 @@ func TestRefusalsAreTheLoaders(t *testing.T) {
 // tokensOf are the tokens of each row of a mode as the loader counts them.
 func tokensOf(t *testing.T, dest *blob.File, m export.ModeFiles, vocabulary *tokenizer.Tokenizer) (tokens []int) {
 	t.Helper()
-	vae, vit := loader.PaperTransforms()
+	vae, vit := modes.PaperTransforms()
 	p := &loader.Parser{VAE: vae, ViT: vit, Tokenizer: vocabulary}
 	for _, f := range m.Files {
 		file, err := os.Open(dest.URL(f.Path))

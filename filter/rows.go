@@ -2,7 +2,6 @@ package filter
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/modes"
@@ -12,42 +11,6 @@ import (
 // mode: it is started with max_num_tokens_per_sample 32768 (SFT/run), skips rows
 // of more, and wants fewer in mandatory modes (SFT/data/dataset_base.py).
 const trainerTokens = 32767
-
-// partTokens frame each part of a row.
-const partTokens = 2
-
-// transform is how the trainer resizes an image (SFT/data/transforms.py).
-type transform struct{ most, least, stride int }
-
-var (
-	vaeTransform = transform{vaeMost, vaeLeast, 16}
-	vitTransform = transform{980, 378, 14}
-)
-
-// maxPixels is the transforms' own bound.
-const maxPixels = 14 * 14 * 9 * 1024
-
-// tokens is the number of an image's patches.
-func (t transform) tokens(width, height int) int {
-	w, h := float64(width), float64(height)
-	scale := max(min(float64(t.most)/max(w, h), 1), float64(t.least)/min(w, h))
-	w, h = t.scaled(w, scale), t.scaled(h, scale)
-	if w*h > maxPixels {
-		scale = maxPixels / (w * h)
-		w, h = t.scaled(w, scale), t.scaled(h, scale)
-	}
-	if longer := max(w, h); longer > float64(t.most) {
-		scale = float64(t.most) / longer
-		w, h = t.scaled(w, scale), t.scaled(h, scale)
-	}
-	return int(w) / t.stride * (int(h) / t.stride)
-}
-
-// scaled rounds as Python does, half to even.
-func (t transform) scaled(side, scale float64) float64 {
-	stride := float64(t.stride)
-	return max(stride, math.RoundToEven(math.RoundToEven(side*scale)/stride)*stride)
-}
 
 // RowTokens rejects rows of a mode that have more than most tokens, counted as
 // the official trainer counts them: the tokens of each text, the patches of each
@@ -86,16 +49,9 @@ func RowTokens(most int, e Environment) Rule {
 func (s *Subject) partTokens(p modes.Part, prompts modes.Prompts, count func(string) int) int {
 	slot := s.Trajectory.Slots[p.Slot]
 	if p.IsImage() {
-		n := 0
-		for _, shown := range []struct {
-			is bool
-			t  transform
-		}{{p.Loss, vaeTransform}, {p.VAE, vaeTransform}, {p.ViT, vitTransform}} {
-			if shown.is {
-				n += shown.t.tokens(slot.Image.Width, slot.Image.Height) + partTokens
-			}
-		}
-		return n
+		vae, vit := modes.PaperTransforms()
+		entries, n := modes.ImageTokens(vae, vit, slot.Image.Width, slot.Image.Height, p.Loss, p.VAE, p.ViT)
+		return n + modes.MarksPerEntry*entries
 	}
 	text := slot.Text
 	if p.Template != "" {
@@ -103,7 +59,7 @@ func (s *Subject) partTokens(p modes.Part, prompts modes.Prompts, count func(str
 	}
 	n, counted := s.tokens[text]
 	if !counted {
-		n = count(text) + partTokens
+		n = count(text) + modes.MarksPerEntry
 		if s.tokens == nil {
 			s.tokens = map[string]int{}
 		}

@@ -15,11 +15,11 @@ type Training map[string]ModeTraining
 
 // ModeTraining is a mode's entry.
 type ModeTraining struct {
-	Datasets  []string  `yaml:"dataset_names"`
-	VAE       Transform `yaml:"image_transform_args"`
-	ViT       Transform `yaml:"vit_image_transform_args"`
-	Mandatory bool      `yaml:"is_mandatory"`
-	Used      []int     `yaml:"num_used_data"` // files of each data set
+	Datasets  []string        `yaml:"dataset_names"`
+	VAE       modes.Transform `yaml:"image_transform_args"`
+	ViT       modes.Transform `yaml:"vit_image_transform_args"`
+	Mandatory bool            `yaml:"is_mandatory"`
+	Used      []int           `yaml:"num_used_data"` // files of each data set
 
 	// These do not matter here.
 	Weight float64 `yaml:"weight"`
@@ -42,8 +42,8 @@ func ParseTraining(file string, text []byte) (Training, error) {
 		if m.Used[0] < 0 || m.Used[0] > maxEntries {
 			return nil, fmt.Errorf("%s: mode %s uses %d files: want a number of files", file, mode, m.Used[0])
 		}
-		for _, transform := range []Transform{m.VAE, m.ViT} {
-			if transform != (Transform{}) && !transform.valid() {
+		for _, transform := range []modes.Transform{m.VAE, m.ViT} {
+			if transform != (modes.Transform{}) && !transform.Valid() {
 				return nil, fmt.Errorf("%s: mode %s transforms images by %+v: want sizes in pixels", file, mode, transform)
 			}
 		}
@@ -61,17 +61,14 @@ func (t Training) of(mode string) ModeTraining {
 			}
 		}
 	}
-	if m.VAE == (Transform{}) {
-		m.VAE = paperVAE
+	if m.VAE == (modes.Transform{}) {
+		m.VAE, _ = modes.PaperTransforms()
 	}
-	if m.ViT == (Transform{}) {
-		m.ViT = paperViT
+	if m.ViT == (modes.Transform{}) {
+		_, m.ViT = modes.PaperTransforms()
 	}
 	return m
 }
-
-// PaperTransforms are the image transforms of the paper's configurations.
-func PaperTransforms() (vae, vit Transform) { return paperVAE, paperViT }
 
 // parseParquetInfo reads a parquet_info file: the row groups of each file, by
 // folder and name, wherever the export lay when it was written.

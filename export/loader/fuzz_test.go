@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/irgdata/irgdata/modes"
 )
 
 // seeds adds the recorded rows to a fuzz target's corpus.
@@ -53,8 +55,9 @@ func FuzzParseJSON(f *testing.F) {
 // FuzzParse: no row makes the parser panic, and its counts are sound.
 func FuzzParse(f *testing.F) {
 	seeds(f)
+	vae, vit := modes.PaperTransforms()
 	f.Fuzz(func(t *testing.T, text string) {
-		r := (&Parser{VAE: paperVAE, ViT: paperViT, Limit: 1000}).Parse(text)
+		r := (&Parser{VAE: vae, ViT: vit, Limit: 1000}).Parse(text)
 		if r.Tokens < 0 || r.Images < 0 || r.Lost == nil && r.Texts+r.Images == 0 {
 			t.Errorf("%q: %+v", text, r)
 		}
@@ -70,7 +73,7 @@ func FuzzParseTraining(f *testing.F) {
 			return
 		}
 		for _, m := range training {
-			if m.VAE.valid() {
+			if m.VAE.Valid() {
 				m.VAE.Tokens(100, 7)
 			}
 		}

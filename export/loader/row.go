@@ -10,6 +10,7 @@ import (
 
 	"github.com/irgdata/irgdata/internal/images"
 	"github.com/irgdata/irgdata/internal/tokenizer"
+	"github.com/irgdata/irgdata/modes"
 )
 
 // Rules are what the loader passes over rows, parts and files by, and what it
@@ -47,7 +48,7 @@ const (
 // Parser makes of a row what the loader and the packer make of it. It is safe
 // for concurrent use; its fields are not modified.
 type Parser struct {
-	VAE, ViT Transform
+	VAE, ViT modes.Transform
 	// Tokenizer is the checkpoint's. Without one texts count no tokens.
 	Tokenizer *tokenizer.Tokenizer
 	// Limit is the trainer's max_num_tokens_per_sample; 0 means no limit. A
@@ -101,7 +102,7 @@ func (p *Parser) Parse(conversation string) Row {
 		r.Lost = &Finding{Rule: RuleNothing, Detail: "no part of it is read"}
 		return r.Row
 	}
-	r.Tokens += MarksPerEntry * r.plan
+	r.Tokens += modes.MarksPerEntry * r.plan
 	if r.Limit > 0 && (r.Tokens > r.Limit || p.Mandatory && r.Tokens == r.Limit) {
 		r.Lost = &Finding{Rule: RuleTooLong, Detail: fmt.Sprintf("it has %d tokens, the limit is %d", r.Tokens, r.Limit)}
 	}
@@ -247,7 +248,7 @@ func (r *rowParser) image(content any, fields map[string]any) *Finding {
 	if !loss && !vae && !vit {
 		return &Finding{Rule: RuleNoFlag, Detail: "need_loss, need_vae and need_vit are all false or missing"}
 	}
-	entries, tokens := ImageTokens(r.VAE, r.ViT, info.Width, info.Height, loss, vae, vit)
+	entries, tokens := modes.ImageTokens(r.VAE, r.ViT, info.Width, info.Height, loss, vae, vit)
 	r.plan += entries
 	r.Tokens += tokens
 	r.Images++
@@ -267,26 +268,6 @@ func (r *rowParser) seen(encoded []byte, info images.Info) *Finding {
 		}
 	}
 	return nil
-}
-
-// MarksPerEntry is how many tokens the packer adds to each entry of the sequence
-// plan: one before it and one behind.
-const MarksPerEntry = 2
-
-// ImageTokens are the tokens of an image of width × height with these flags,
-// and its entries in the sequence plan, each of which costs MarksPerEntry tokens
-// more (interleave_t2i_dataset.py, _add_image).
-func ImageTokens(vae, vit Transform, width, height int, needLoss, needVAE, needViT bool) (entries, tokens int) {
-	for _, use := range []struct {
-		needed bool
-		t      Transform
-	}{{needLoss, vae}, {needVAE, vae}, {needViT, vit}} {
-		if use.needed {
-			entries++
-			tokens += use.t.Tokens(width, height)
-		}
-	}
-	return entries, tokens
 }
 
 // controlToken has the form of the control tokens of Qwen2's tokenizer, such as

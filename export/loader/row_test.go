@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"os"
 	"testing"
+
+	"github.com/irgdata/irgdata/modes"
 )
 
 // TestRowsAsTheOfficialLoader compares rows of every kind, sound and broken,
@@ -29,7 +31,8 @@ func TestRowsAsTheOfficialLoader(t *testing.T) {
 			t.Fatal(err)
 		}
 		rows++
-		p := &Parser{VAE: paperVAE, ViT: paperViT}
+		vae, vit := modes.PaperTransforms()
+		p := &Parser{VAE: vae, ViT: vit}
 		got := p.Parse(want.Conversation)
 		switch {
 		case want.Plan == 0:

@@ -1,4 +1,4 @@
-package loader
+package modes
 
 import (
 	"cmp"
@@ -16,11 +16,10 @@ type Transform struct {
 	MaxPixels int `yaml:"max_pixels"`
 }
 
-// The transforms of the paper's training configurations.
-var (
-	paperVAE = Transform{Stride: 16, MaxSide: 1024, MinSide: 512}
-	paperViT = Transform{Stride: 14, MaxSide: 980, MinSide: 378}
-)
+// PaperTransforms are those of the paper's training configurations.
+func PaperTransforms() (vae, vit Transform) {
+	return Transform{Stride: 16, MaxSide: 1024, MinSide: 512}, Transform{Stride: 14, MaxSide: 980, MinSide: 378}
+}
 
 // defaultMaxPixels is ImageTransform's default for max_pixels.
 const defaultMaxPixels = 14 * 14 * 9 * 1024
@@ -58,7 +57,28 @@ func (t Transform) Tokens(width, height int) int {
 	return w * h / (t.Stride * t.Stride)
 }
 
-func (t Transform) valid() bool {
+// Valid reports whether the transform can be.
+func (t Transform) Valid() bool {
 	ok := func(n int) bool { return n >= 1 && n <= 1<<16 }
 	return ok(t.Stride) && ok(t.MaxSide) && ok(t.MinSide) && t.MaxPixels >= 0
+}
+
+// MarksPerEntry is how many tokens the packer adds to each entry of the sequence
+// plan: one before it and one behind.
+const MarksPerEntry = 2
+
+// ImageTokens are the tokens of an image of width × height with these flags,
+// and its entries in the sequence plan, each of which costs MarksPerEntry tokens
+// more (interleave_t2i_dataset.py, _add_image).
+func ImageTokens(vae, vit Transform, width, height int, needLoss, needVAE, needViT bool) (entries, tokens int) {
+	for _, use := range []struct {
+		needed bool
+		t      Transform
+	}{{needLoss, vae}, {needVAE, vae}, {needViT, vit}} {
+		if use.needed {
+			entries++
+			tokens += use.t.Tokens(width, height)
+		}
+	}
+	return entries, tokens
 }
