@@ -120,3 +120,26 @@ func FuzzScores(f *testing.F) {
 		}
 	})
 }
+
+// FuzzSealed: whatever a small object holds, reading it gives what was sealed,
+// or an error.
+func FuzzSealed(f *testing.F) {
+	sound, err := seal(Removal{Number: 1, Reason: "<&>", URLs: []string{"https://a/b"}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	if _, err := unseal[Removal](sound); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(sound)
+	f.Add([]byte("{}"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r, err := unseal[Removal](text)
+		if err != nil {
+			return
+		}
+		if again, err := seal(r); err != nil || string(again) != string(text) {
+			t.Errorf("%q gives %q, %v", text, again, err)
+		}
+	})
+}

@@ -249,7 +249,9 @@ type Sharing struct {
 }
 
 // Share pushes the ledger's new calls to the store at every interval until
-// Close. A push that fails is tried again at the next one.
+// Close, and pulls those of other machines at work on the same store, so that
+// what one has finished the others need not ask. What fails is tried again at
+// the next interval.
 func (l *Ledger) Share(ctx context.Context, store blob.Store, every time.Duration, log *slog.Logger) *Sharing {
 	s := &Sharing{ledger: l, store: store, stop: make(chan struct{}), ended: make(chan struct{})}
 	go func() {
@@ -259,7 +261,11 @@ func (l *Ledger) Share(ctx context.Context, store blob.Store, every time.Duratio
 		for {
 			select {
 			case <-tick.C:
-				if _, err := l.Push(ctx, store); err != nil && ctx.Err() == nil {
+				_, err := l.Push(ctx, store)
+				if err == nil {
+					_, err = l.Pull(ctx, store)
+				}
+				if err != nil && ctx.Err() == nil {
 					log.Warn("the ledger could not be shared and will be tried again", "error", err)
 				}
 			case <-s.stop:

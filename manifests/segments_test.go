@@ -197,8 +197,8 @@ func TestDamagedSegment(t *testing.T) {
 	}
 }
 
-// TestSharing: the calls go up at every interval, and the last ones at the
-// end.
+// TestSharing: the calls go up at every interval and those of other machines
+// come down, and the last ones go up at the end.
 func TestSharing(t *testing.T) {
 	// A real database takes real time, so only the ticker lives in the bubble.
 	synctest.Test(t, func(t *testing.T) {
@@ -222,14 +222,30 @@ func TestSharing(t *testing.T) {
 		if n := segments(); n != 1 {
 			t.Errorf("%d segments after an interval, want 1", n)
 		}
+		// Another machine finishes a call: it is known here an interval later.
+		other := openLedger(t, filepath.Join(t.TempDir(), "other.sqlite"))
+		if _, err := other.Record(t.Context(), call(2)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.Push(t.Context(), store); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.Close(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if _, found, err := l.Lookup(t.Context(), call(2).Key); err != nil || !found {
+			t.Errorf("the other's call is not known: %v", err)
+		}
 		if _, err := l.Record(t.Context(), call(1)); err != nil {
 			t.Fatal(err)
 		}
 		if err := sharing.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if n := segments(); n != 2 {
-			t.Errorf("%d segments at the end, want 2", n)
+		if n := segments(); n != 3 {
+			t.Errorf("%d segments at the end, want 3", n)
 		}
 		if err := l.Close(); err != nil {
 			t.Fatal(err)

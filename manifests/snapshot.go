@@ -20,7 +20,7 @@ import (
 const (
 	manifestPrefix = "manifests/"
 	manifestSuffix = ".json"
-	manifestFormat = 2
+	manifestFormat = 3
 	// maxManifest bounds a manifest's bytes against damaged and hostile ones.
 	maxManifest = 256 << 20
 )
