@@ -25,9 +25,9 @@ func TestFormatsGoOn(t *testing.T) {
 	}
 	for _, f := range formats {
 		o := formatOptions(t, f, export.Selection{Validation: 0.3, Shuffle: true, Seed: 2})
-		o.FileBytes = 9000 // a file for each few examples
-		if f == export.Parquet {
-			o.FileBytes = 2000
+		o.FileBytes = map[export.Format]int64{export.HF: 20_000, export.Parquet: 2000}[f] // a file for each few examples
+		if o.FileBytes == 0 {
+			o.FileBytes = 9000
 		}
 		undisturbed := newStore(t)
 		counted := faultblob.New(undisturbed, faultblob.Nth(-1, faultblob.None))
@@ -51,7 +51,7 @@ func TestFormatsGoOn(t *testing.T) {
 func formatGoesOn(t *testing.T, store blob.Store, s manifests.Snapshot, dest blob.Store, o export.Options, want map[string]string, operations int) {
 	random := rand.New(rand.NewPCG(1, uint64(operations)))
 	kept := map[string]bool{} // whole before the last try
-	const breaks = 4
+	const breaks = 3
 	for try := 0; ; try++ {
 		before := wholeFiles(t, dest)
 		for name := range before {
