@@ -44,6 +44,9 @@ type Options struct {
 	Work string
 	// Renderers render examples at one time.
 	Renderers int
+	// FileBytes is about the size of a file; 0 means 500 MB, and 64 MiB for [MDS].
+	// [LLaVA] and [JSONL] have one file for each mode and split.
+	FileBytes int64
 }
 
 // Validate reports the first mistake.
@@ -53,6 +56,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("format is %q: want one of %v", o.Format, Formats()[1:])
 	case o.Work == "":
 		return errors.New("no work folder is set")
+	case o.FileBytes < 0:
+		return fmt.Errorf("file size is %d: want a positive number, or 0 for the format's own", o.FileBytes)
 	}
 	return o.Selection.Validate()
 }
@@ -82,27 +87,27 @@ type format interface {
 }
 
 // newFormat starts an export.
-func newFormat(ctx context.Context, p *plan, dest blob.Store, o Options) (format, error) {
+func newFormat(ctx context.Context, p *plan, dest blob.Store, o Options, there *whole) (format, error) {
 	switch o.Format {
 	case HF:
-		return newHF(ctx, p, dest, o)
+		return newHF(ctx, p, dest, o, there)
 	case WebDataset:
-		return newWebDataset(dest, o), nil
+		return newWebDataset(dest, o, there), nil
 	case MDS:
-		return newMDS(dest, o), nil
+		return newMDS(dest, o, there), nil
 	case LLaVA:
-		return newLLaVA(dest, o), nil
+		return newLLaVA(dest, o, there), nil
 	case JSONL:
-		return newJSONL(dest, o), nil
+		return newJSONL(dest, o, there), nil
 	}
-	return newTrajectories(ctx, p, dest)
+	return newTrajectories(ctx, p, dest, o, there)
 }
 
 // Write writes what is selected of the snapshot in a format, and at last
 // export.json. Equal snapshots and options give equal bytes. If dest holds
-// exactly this export it is left as it is, and written is false; what an export
-// that was broken off left in dest is removed first, so dest is for this export
-// alone.
+// exactly this export it is left as it is, and written is false; if it holds a
+// part of it, the files that are whole stay. All else is removed first, so dest is
+// for this export alone.
 func Write(ctx context.Context, store blob.Store, s manifests.Snapshot, dest blob.Store, o Options) (m Manifest, written bool, err error) {
 	defer func() {
 		if err != nil {
@@ -122,13 +127,16 @@ func Write(ctx context.Context, store blob.Store, s manifests.Snapshot, dest blo
 	if m, err = newManifest(o.Format, p); err != nil {
 		return m, false, err
 	}
-	if there, err := exportThere(ctx, dest, m); there != nil || err != nil {
+	if there, err := exportThere(ctx, dest, m); err != nil {
 		return *cmp.Or(there, &m), false, err
+	} else if there != nil {
+		return *there, false, dest.Delete(ctx, progressName) // a kill may have come before
 	}
-	if err := clearAll(ctx, dest); err != nil {
+	there, err := readWhole(ctx, dest, m)
+	if err != nil {
 		return m, false, err
 	}
-	f, err := newFormat(ctx, p, dest, o)
+	f, err := newFormat(ctx, p, dest, o, there)
 	if err != nil {
 		return m, false, err
 	}
@@ -136,7 +144,10 @@ func Write(ctx context.Context, store blob.Store, s manifests.Snapshot, dest blo
 		f.discard()
 		return m, false, err
 	}
-	return m, true, putManifest(ctx, dest, m)
+	if err := putManifest(ctx, dest, m); err != nil {
+		return m, false, err
+	}
+	return m, true, dest.Delete(ctx, progressName)
 }
 
 // fill gives a format its examples. They are encoded side by side and written
@@ -171,73 +182,4 @@ func fill(ctx context.Context, f format, p *plan, renderers int) ([]ModeFiles, e
 		}
 	}
 	return f.finish(ctx)
-}
-
-// clearAll removes what an export that was broken off left.
-func clearAll(ctx context.Context, dest blob.Store) error {
-	for o, err := range dest.List(ctx, "") {
-		if err == nil {
-			err = dest.Delete(ctx, o.Key)
-		}
-		if err != nil {
-			return fmt.Errorf("remove what a broken export left: %w", err)
-		}
-	}
-	return nil
-}
-
-// lane is where the examples of one mode and split go: into one file after
-// another. F is what a format keeps of the file under way.
-type lane[F any] struct {
-	ModeFiles
-	open *F
-}
-
-// lanes are those of an export, by mode and split.
-type lanes[F any] struct{ all []*lane[F] }
-
-// of returns the lane of a mode and split.
-func (l *lanes[F]) of(mode string, split Split) *lane[F] {
-	for _, lane := range l.all {
-		if lane.Mode == mode && lane.Split == split {
-			return lane
-		}
-	}
-	made := &lane[F]{ModeFiles: ModeFiles{Mode: mode, Split: split, Files: []File{}}}
-	l.all = append(l.all, made)
-	// In the order of the modes' table, training first.
-	slices.SortStableFunc(l.all, func(a, b *lane[F]) int {
-		return cmp.Or(cmp.Compare(slices.Index(modes.Names(), a.Mode), slices.Index(modes.Names(), b.Mode)), cmp.Compare(a.Split, b.Split))
-	})
-	return made
-}
-
-// end closes the files under way, and lists all.
-func (l *lanes[F]) end(end func(*lane[F]) error) ([]ModeFiles, error) {
-	files := []ModeFiles{}
-	for _, lane := range l.all {
-		if lane.open != nil {
-			if err := end(lane); err != nil {
-				return nil, err
-			}
-		}
-		files = append(files, lane.ModeFiles)
-	}
-	return files, nil
-}
-
-// discard breaks off the files under way.
-func (l *lanes[F]) discard(discard func(*F)) {
-	for _, lane := range l.all {
-		if lane.open != nil {
-			discard(lane.open)
-			lane.open = nil
-		}
-	}
-}
-
-// name is that of the next file of the lane, below the export's root:
-// "mode/train-00000.ext".
-func (l *lane[F]) name(extension string) string {
-	return fmt.Sprintf("%s/%s-%05d.%s", l.Mode, l.Split, len(l.Files), extension)
 }

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,18 +16,19 @@ import (
 // of. Each mode is a configuration with its splits in Parquet; README.md is the
 // dataset card, croissant.json the Croissant metadata.
 type hf struct {
-	dest    blob.Store
-	prompts modes.Prompts
-	lanes   lanes[parquetFile]
-	card    *card
+	dest      blob.Store
+	prompts   modes.Prompts
+	fileBytes int64
+	lanes     lanes[parquetFile]
+	card      *card
 }
 
-func newHF(ctx context.Context, p *plan, dest blob.Store, o Options) (*hf, error) {
+func newHF(ctx context.Context, p *plan, dest blob.Store, o Options, there *whole) (*hf, error) {
 	account, err := manifests.LoadAccount(ctx, p.store, p.snapshot.Number)
 	if err != nil && !errors.Is(err, blob.ErrNotExist) {
 		return nil, err
 	}
-	return &hf{dest: dest, prompts: o.Prompts, card: newCard(p, account)}, nil
+	return &hf{dest: dest, prompts: o.Prompts, fileBytes: cmp.Or(o.FileBytes, parquetFileBytes), lanes: lanes[parquetFile]{whole: there}, card: newCard(p, account)}, nil
 }
 
 // hfColumns are those of each configuration. messages and images have the form
@@ -70,11 +72,11 @@ func (h *hf) encode(_ context.Context, x example) (sample, error) {
 
 func (h *hf) write(ctx context.Context, x example, s sample) error {
 	h.card.add(x)
-	return writeRow(ctx, h.lanes.of(x.mode.Name, x.split), h.dest, hfColumns(), s.(parquet.Row))
+	return writeRow(ctx, h.lanes.of(x.mode.Name, x.split), h.dest, hfColumns(), s.(parquet.Row), h.fileBytes)
 }
 
 func (h *hf) finish(ctx context.Context) ([]ModeFiles, error) {
-	files, err := h.lanes.end(endParquet)
+	files, err := h.lanes.end(ctx, endParquet)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 type jsonLines struct {
 	dest    blob.Store
 	prompts modes.Prompts
+	images  *imageFiles
 	lanes   lanes[textFile]
 }
 
@@ -23,16 +24,19 @@ type textFile struct {
 	rows   int64
 }
 
-func newJSONL(dest blob.Store, o Options) *jsonLines {
-	return &jsonLines{dest: dest, prompts: o.Prompts}
+func newJSONL(dest blob.Store, o Options, there *whole) *jsonLines {
+	return &jsonLines{dest: dest, prompts: o.Prompts, images: newImageFiles(dest, there), lanes: lanes[textFile]{whole: there}}
 }
 
 func (j *jsonLines) encode(ctx context.Context, x example) (sample, error) {
-	return chatJSON(x, j.prompts, func(ref irgdata.ImageRef, _ int) (string, error) { return putImage(ctx, j.dest, x, ref) })
+	return chatJSON(x, j.prompts, func(ref irgdata.ImageRef, _ int) (string, error) { return j.images.put(ctx, x, ref) })
 }
 
 func (j *jsonLines) write(ctx context.Context, x example, s sample) error {
 	l := j.lanes.of(x.mode.Name, x.split)
+	if l.passes() {
+		return nil
+	}
 	if l.open == nil {
 		l.open = &textFile{object: newObject(ctx, j.dest, fmt.Sprintf("%s/%s.jsonl", l.Mode, l.Split))}
 	}
@@ -41,7 +45,7 @@ func (j *jsonLines) write(ctx context.Context, x example, s sample) error {
 	return err
 }
 
-func endText(l *lane[textFile]) error {
+func endText(ctx context.Context, l *lane[textFile]) error {
 	f := l.open
 	l.open = nil
 	file, err := f.object.close()
@@ -49,10 +53,14 @@ func endText(l *lane[textFile]) error {
 		return fmt.Errorf("mode %s: %w", l.Mode, err)
 	}
 	file.Rows = f.rows
-	l.Files, l.Rows = append(l.Files, file), l.Rows+file.Rows
-	return nil
+	return l.done(ctx, file)
 }
 
-func (j *jsonLines) finish(context.Context) ([]ModeFiles, error) { return j.lanes.end(endText) }
+func (j *jsonLines) finish(ctx context.Context) ([]ModeFiles, error) {
+	if err := j.images.finish(ctx); err != nil {
+		return nil, err
+	}
+	return j.lanes.end(ctx, endText)
+}
 
 func (j *jsonLines) discard() { j.lanes.discard(func(f *textFile) { f.object.discard() }) }

@@ -2,6 +2,7 @@ package export
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -17,6 +18,7 @@ import (
 type llava struct {
 	dest    blob.Store
 	prompts modes.Prompts
+	images  *imageFiles
 	lanes   lanes[textFile]
 }
 
@@ -24,7 +26,9 @@ type llava struct {
 // would be read as one more image, so its example is left out.
 const imageMark = "<image>"
 
-func newLLaVA(dest blob.Store, o Options) *llava { return &llava{dest: dest, prompts: o.Prompts} }
+func newLLaVA(dest blob.Store, o Options, there *whole) *llava {
+	return &llava{dest: dest, prompts: o.Prompts, images: newImageFiles(dest, there), lanes: lanes[textFile]{whole: there}}
+}
 
 // shareGPT is an example in the form of LLaVA and ShareGPT.
 type shareGPT struct {
@@ -66,7 +70,7 @@ func (f *llava) encode(ctx context.Context, x example) (sample, error) {
 		made.Conversations = append(made.Conversations, shareGPTTurn{shareGPTRoles[m.Role], strings.Join(append(marks, text), "\n")})
 	}
 	for _, ref := range shown {
-		path, err := putImage(ctx, f.dest, x, ref)
+		path, err := f.images.put(ctx, x, ref)
 		if err != nil {
 			return nil, err
 		}
@@ -85,6 +89,9 @@ func (f *llava) write(ctx context.Context, x example, s sample) error {
 		l.LeftOut++
 		return nil
 	}
+	if l.passes() {
+		return nil
+	}
 	separator := ",\n"
 	if l.open == nil {
 		separator = "[\n"
@@ -96,17 +103,21 @@ func (f *llava) write(ctx context.Context, x example, s sample) error {
 }
 
 func (f *llava) finish(ctx context.Context) ([]ModeFiles, error) {
-	files, err := f.lanes.end(func(l *lane[textFile]) error {
+	if err := f.images.finish(ctx); err != nil {
+		return nil, err
+	}
+	files, err := f.lanes.end(ctx, func(ctx context.Context, l *lane[textFile]) error {
 		if _, err := l.open.object.Write([]byte("\n]\n")); err != nil {
 			return err
 		}
-		return endText(l)
+		return endText(ctx, l)
 	})
 	if err != nil {
 		return nil, err
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("nothing is selected of the modes that teach to read images: want one of %s", strings.Join(understanding(), ", "))
+		err := fmt.Errorf("nothing is selected of the modes that teach to read images: want one of %s", strings.Join(understanding(), ", "))
+		return nil, errors.Join(err, f.dest.Delete(ctx, progressName)) // there is nothing to go on with
 	}
 	info := map[string]any{}
 	for _, l := range files {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"slices"
 
 	"github.com/irgdata/irgdata"
@@ -25,21 +26,21 @@ const mdsBytes = 1 << 26
 // the columns; a sample is the sizes of its columns, and the columns
 // (streaming/base/format/mds/writer.py of mosaicml-streaming 0.13).
 type mds struct {
-	dest    blob.Store
-	prompts modes.Prompts
-	work    string
-	lanes   lanes[mdsFile]
-	shards  map[*lane[mdsFile]][]mdsShard // for the index
+	dest       blob.Store
+	prompts    modes.Prompts
+	work       string
+	shardBytes int64
+	lanes      lanes[mdsFile]
+	configs    map[*lane[mdsFile]]mdsConfig // of all shards of a lane
 }
 
 // mdsFile is a shard under way: its samples lie in a nameless file, since their
 // sizes come first.
 type mdsFile struct {
-	columns mdsColumns
-	file    *os.File
-	buffer  *bufio.Writer
-	size    int64
-	ends    []uint32 // of the samples, from the first one's beginning
+	file   *os.File
+	buffer *bufio.Writer
+	size   int64
+	ends   []uint32 // of the samples, from the first one's beginning
 }
 
 // mdsColumns describe the samples, by ascending name. Columns of no size of
@@ -74,8 +75,11 @@ type mdsData struct {
 	Hashes   map[string]string `json:"hashes"`
 }
 
-func newMDS(dest blob.Store, o Options) *mds {
-	return &mds{dest: dest, prompts: o.Prompts, work: o.Work, shards: map[*lane[mdsFile]][]mdsShard{}}
+func newMDS(dest blob.Store, o Options, there *whole) *mds {
+	return &mds{
+		dest: dest, prompts: o.Prompts, work: o.Work, shardBytes: cmp.Or(o.FileBytes, mdsBytes),
+		lanes: lanes[mdsFile]{whole: there}, configs: map[*lane[mdsFile]]mdsConfig{},
+	}
 }
 
 // mdsColumn is a column of a sample.
@@ -131,7 +135,13 @@ func (s mdsSample) size() int64 {
 
 func (f *mds) write(ctx context.Context, x example, made sample) error {
 	l, s := f.lanes.of(x.mode.Name, x.split), made.(mdsSample)
-	if l.open != nil && l.open.size+s.size()+mdsHeadBytes(len(l.open.ends)+1) > mdsBytes {
+	if _, ok := f.configs[l]; !ok { // a mode's examples have equal columns
+		f.configs[l] = mdsConfig{mdsColumns: s.columns(), Format: "mds", Hashes: []string{}, SizeLimit: int(f.shardBytes), Version: 2}
+	}
+	if l.passes() {
+		return nil
+	}
+	if l.open != nil && l.open.size+s.size()+mdsHeadBytes(len(l.open.ends)+1) > f.shardBytes {
 		if err := f.end(ctx, l); err != nil {
 			return err
 		}
@@ -141,7 +151,7 @@ func (f *mds) write(ctx context.Context, x example, made sample) error {
 		if err != nil {
 			return fmt.Errorf("start a shard: %w", err)
 		}
-		l.open = &mdsFile{columns: s.columns(), file: file, buffer: bufio.NewWriterSize(file, 256<<10)}
+		l.open = &mdsFile{file: file, buffer: bufio.NewWriterSize(file, 256<<10)}
 	}
 	return l.open.add(s)
 }
@@ -173,8 +183,7 @@ func (m *mdsFile) add(s mdsSample) error {
 func (f *mds) end(ctx context.Context, l *lane[mdsFile]) error {
 	m := l.open
 	defer f.close(l)
-	config := mdsConfig{mdsColumns: m.columns, Format: "mds", Hashes: []string{}, SizeLimit: mdsBytes, Version: 2}
-	head, err := json.Marshal(config)
+	head, err := json.Marshal(f.configs[l])
 	if err != nil {
 		return err
 	}
@@ -190,8 +199,7 @@ func (f *mds) end(ctx context.Context, l *lane[mdsFile]) error {
 	if _, err := m.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	base := fmt.Sprintf("shard.%05d.mds", len(l.Files))
-	o := newObject(ctx, f.dest, fmt.Sprintf("%s/%s/%s", l.Mode, l.Split, base))
+	o := newObject(ctx, f.dest, fmt.Sprintf("%s/%s/shard.%05d.mds", l.Mode, l.Split, len(l.Files)))
 	_, err = o.Write(append(begin, head...))
 	if err == nil {
 		_, err = io.Copy(o, m.file)
@@ -205,9 +213,7 @@ func (f *mds) end(ctx context.Context, l *lane[mdsFile]) error {
 		return err
 	}
 	file.Rows = int64(len(m.ends))
-	l.Files, l.Rows = append(l.Files, file), l.Rows+file.Rows
-	f.shards[l] = append(f.shards[l], mdsShard{mdsConfig: config, RawData: mdsData{base, file.Size, map[string]string{}}, Samples: file.Rows})
-	return nil
+	return l.done(ctx, file)
 }
 
 func (f *mds) close(l *lane[mdsFile]) {
@@ -218,12 +224,16 @@ func (f *mds) close(l *lane[mdsFile]) {
 }
 
 func (f *mds) finish(ctx context.Context) ([]ModeFiles, error) {
-	files, err := f.lanes.end(func(l *lane[mdsFile]) error { return f.end(ctx, l) })
+	files, err := f.lanes.end(ctx, f.end)
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range f.lanes.all {
-		index, err := json.Marshal(map[string]any{"version": 2, "shards": f.shards[l]})
+		var shards []mdsShard
+		for _, file := range l.Files {
+			shards = append(shards, mdsShard{mdsConfig: f.configs[l], RawData: mdsData{path.Base(file.Path), file.Size, map[string]string{}}, Samples: file.Rows})
+		}
+		index, err := json.Marshal(map[string]any{"version": 2, "shards": shards})
 		if err == nil {
 			err = blob.PutBytes(ctx, f.dest, fmt.Sprintf("%s/%s/index.json", l.Mode, l.Split), index, blob.PutOptions{})
 		}

@@ -22,13 +22,17 @@ type parquetFile struct {
 	rows   *parquet.Writer
 }
 
-// writeRow adds a row to a lane, in a new file if the last one is full.
-func writeRow(ctx context.Context, l *lane[parquetFile], dest blob.Store, columns []parquet.Column, row parquet.Row) error {
+// writeRow adds a row to a lane, in a new file if the last one is full at about
+// fileBytes.
+func writeRow(ctx context.Context, l *lane[parquetFile], dest blob.Store, columns []parquet.Column, row parquet.Row, fileBytes int64) error {
+	if l.passes() {
+		return nil
+	}
 	if l.open == nil {
 		f := &parquetFile{object: newObject(ctx, dest, l.name("parquet"))}
 		l.open = f
 		var err error
-		if f.rows, err = parquet.NewWriter(f.object, columns, parquet.WriterOptions{Rows: parquetRows, Bytes: parquetGroupBytes}); err != nil {
+		if f.rows, err = parquet.NewWriter(f.object, columns, parquet.WriterOptions{Rows: parquetRows, Bytes: min(parquetGroupBytes, fileBytes)}); err != nil {
 			return err
 		}
 	}
@@ -37,14 +41,14 @@ func writeRow(ctx context.Context, l *lane[parquetFile], dest blob.Store, column
 		return err
 	}
 	// Whole row groups decide, so that the cut is a matter of the rows alone.
-	if f.rows.Pending() == 0 && f.object.size() >= parquetFileBytes {
-		return endParquet(l)
+	if f.rows.Pending() == 0 && f.object.size() >= fileBytes {
+		return endParquet(ctx, l)
 	}
 	return nil
 }
 
 // endParquet ends the file under way.
-func endParquet(l *lane[parquetFile]) error {
+func endParquet(ctx context.Context, l *lane[parquetFile]) error {
 	f := l.open
 	if err := f.rows.Close(); err != nil {
 		return err
@@ -55,8 +59,7 @@ func endParquet(l *lane[parquetFile]) error {
 		return fmt.Errorf("mode %s: %w", l.Mode, err)
 	}
 	file.Rows, file.RowGroups = f.rows.Rows(), f.rows.RowGroups()
-	l.Files, l.Rows = append(l.Files, file), l.Rows+file.Rows
-	return nil
+	return l.done(ctx, file)
 }
 
 func discardParquet(f *parquetFile) { f.object.discard() }

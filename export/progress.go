@@ -15,7 +15,7 @@ import (
 // whole need not be written again. It goes when the export is whole.
 const progressName = "progress.json"
 
-// progress is what is done of an export. Modes of the manifest lists the files
+// progress is what is done of an [IRG] export. Modes of the manifest lists the files
 // that are whole.
 type progress struct {
 	Manifest

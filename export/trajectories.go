@@ -1,6 +1,7 @@
 package export
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -13,21 +14,22 @@ import (
 // split, and each score in a column of its own, under the name that conditions
 // know it by. A trajectory comes once, however often it is taken.
 type trajectories struct {
-	dest    blob.Store
-	columns []parquet.Column
-	scores  []string
-	lanes   lanes[parquetFile]
+	dest      blob.Store
+	columns   []parquet.Column
+	scores    []string
+	fileBytes int64
+	lanes     lanes[parquetFile]
 }
 
 // trajectoriesFolder is where the files lie.
 const trajectoriesFolder = "trajectories"
 
-func newTrajectories(ctx context.Context, p *plan, dest blob.Store) (*trajectories, error) {
+func newTrajectories(ctx context.Context, p *plan, dest blob.Store, o Options, there *whole) (*trajectories, error) {
 	scores, err := p.scores(ctx)
 	if err != nil {
 		return nil, err
 	}
-	t := &trajectories{dest: dest, columns: trajectoryColumns()}
+	t := &trajectories{dest: dest, columns: trajectoryColumns(), fileBytes: cmp.Or(o.FileBytes, parquetFileBytes), lanes: lanes[parquetFile]{whole: there}}
 	t.columns = append(t.columns, parquet.Column{Name: "split", Kind: parquet.String})
 	for _, name := range scores {
 		if slices.ContainsFunc(t.columns, func(c parquet.Column) bool { return c.Name == name }) {
@@ -71,9 +73,11 @@ func (t *trajectories) write(ctx context.Context, x example, s sample) error {
 	if !ok {
 		return nil
 	}
-	return writeRow(ctx, t.lanes.of(trajectoriesFolder, x.split), t.dest, t.columns, row)
+	return writeRow(ctx, t.lanes.of(trajectoriesFolder, x.split), t.dest, t.columns, row, t.fileBytes)
 }
 
-func (t *trajectories) finish(context.Context) ([]ModeFiles, error) { return t.lanes.end(endParquet) }
+func (t *trajectories) finish(ctx context.Context) ([]ModeFiles, error) {
+	return t.lanes.end(ctx, endParquet)
+}
 
 func (t *trajectories) discard() { t.lanes.discard(discardParquet) }

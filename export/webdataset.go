@@ -3,6 +3,7 @@ package export
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -20,9 +21,10 @@ const tarBytes = 500e6
 // which the files of a sample are neighbours and share their name up to the
 // first dot, the number of the sample: 000000000.json, 000000000.image0.png, …
 type webDataset struct {
-	dest    blob.Store
-	prompts modes.Prompts
-	lanes   lanes[tarFile]
+	dest      blob.Store
+	prompts   modes.Prompts
+	fileBytes int64
+	lanes     lanes[tarFile]
 }
 
 type tarFile struct {
@@ -31,8 +33,8 @@ type tarFile struct {
 	rows   int64
 }
 
-func newWebDataset(dest blob.Store, o Options) *webDataset {
-	return &webDataset{dest: dest, prompts: o.Prompts}
+func newWebDataset(dest blob.Store, o Options, there *whole) *webDataset {
+	return &webDataset{dest: dest, prompts: o.Prompts, fileBytes: cmp.Or(o.FileBytes, tarBytes), lanes: lanes[tarFile]{whole: there}}
 }
 
 // tarSample is an example without its number.
@@ -54,6 +56,9 @@ func (w *webDataset) encode(_ context.Context, x example) (sample, error) {
 
 func (w *webDataset) write(ctx context.Context, x example, made sample) error {
 	l := w.lanes.of(x.mode.Name, x.split)
+	if l.passes() {
+		return nil
+	}
 	if l.open == nil {
 		f := &tarFile{object: newObject(ctx, w.dest, l.name("tar"))}
 		f.tar = tar.NewWriter(f.object)
@@ -72,13 +77,13 @@ func (w *webDataset) write(ctx context.Context, x example, made sample) error {
 			return err
 		}
 	}
-	if f.object.size() >= tarBytes {
-		return endTar(l)
+	if f.object.size() >= w.fileBytes {
+		return endTar(ctx, l)
 	}
 	return nil
 }
 
-func endTar(l *lane[tarFile]) error {
+func endTar(ctx context.Context, l *lane[tarFile]) error {
 	f := l.open
 	if err := f.tar.Close(); err != nil {
 		return err
@@ -89,10 +94,11 @@ func endTar(l *lane[tarFile]) error {
 		return fmt.Errorf("mode %s: %w", l.Mode, err)
 	}
 	file.Rows = f.rows
-	l.Files, l.Rows = append(l.Files, file), l.Rows+file.Rows
-	return nil
+	return l.done(ctx, file)
 }
 
-func (w *webDataset) finish(context.Context) ([]ModeFiles, error) { return w.lanes.end(endTar) }
+func (w *webDataset) finish(ctx context.Context) ([]ModeFiles, error) {
+	return w.lanes.end(ctx, endTar)
+}
 
 func (w *webDataset) discard() { w.lanes.discard(func(f *tarFile) { f.object.discard() }) }
