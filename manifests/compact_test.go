@@ -1,7 +1,6 @@
 package manifests_test
 
 import (
-	"context"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -99,21 +98,23 @@ func TestCompact(t *testing.T) {
 // TestCompactKeepsLargeSegments: what is large enough stays as it is.
 func TestCompactKeepsLargeSegments(t *testing.T) {
 	store := newStore(t)
-	l := openLedger(t, filepath.Join(t.TempDir(), "ledger.sqlite"))
-	defer l.Close()
-	const n = 60
-	for i := range n { // a segment of 64 MiB, and what is left of them
+	const n = 2
+	for i := range n { // each is more than half of what a compacted one holds
+		l := openLedger(t, filepath.Join(t.TempDir(), "ledger.sqlite"))
 		c := call(i)
-		c.Text = strings.Repeat("words ", 2<<20/6)
+		c.Text = strings.Repeat("words ", 17<<20/6)
 		if _, err := l.Record(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if _, err := l.Push(t.Context(), store); err != nil {
-		t.Fatal(err)
+		if _, err := l.Push(t.Context(), store); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	before := segmentKeys(t, store)
-	if done, err := manifests.Compact(t.Context(), store, false); err != nil || done.Merged != 0 || len(before) != 2 {
+	if done, err := manifests.Compact(t.Context(), store, false); err != nil || done.Merged != 0 || len(before) != n {
 		t.Errorf("of %d segments: got %+v, %v", len(before), done, err)
 	}
 	wantAll(t, store, n, "compacted")
@@ -155,13 +156,13 @@ func TestCompactSurvivesEveryFault(t *testing.T) {
 // a pull, and of another compaction: neither fails, and no call is lost.
 func TestCompactBesideOthers(t *testing.T) {
 	const n = 4
-	for name, other := range map[string]func(ctx context.Context, store blob.Store) error{
-		"pull": func(ctx context.Context, store blob.Store) error {
+	for name, other := range map[string]func(t *testing.T, store blob.Store) error{
+		"pull": func(t *testing.T, store blob.Store) error {
 			wantAll(t, store, n, "compacted meanwhile")
 			return nil
 		},
-		"compaction": func(ctx context.Context, store blob.Store) error {
-			_, err := manifests.Compact(ctx, store, false)
+		"compaction": func(t *testing.T, store blob.Store) error {
+			_, err := manifests.Compact(t.Context(), store, false)
 			return err
 		},
 	} {
@@ -177,7 +178,7 @@ func TestCompactBesideOthers(t *testing.T) {
 					}
 					return faultblob.None
 				})
-				if err := other(t.Context(), between); err != nil {
+				if err := other(t, between); err != nil {
 					t.Fatalf("at operation %d: %v", operation, err)
 				}
 				wantAll(t, below, n, "afterwards")

@@ -113,7 +113,7 @@ filters them, and publishes snapshots and the trainer's Parquet.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v: see `%s --help`", err, cmd.CommandPath())
 	})
-	root.AddCommand(buildCommand(), ingestCommand(), planCommand(), doctorCommand(), statsCommand(), filterCommand(), rejectsCommand(), whyCommand(), verifyCommand(), exportCommand(),
+	root.AddCommand(buildCommand(), ingestCommand(), planCommand(), doctorCommand(), statsCommand(), filterCommand(), rejectsCommand(), whyCommand(), verifyCommand(), exportCommand(), ledgerCommand(),
 		serveCommand(), modesCommand(), samplesCommand(), configCommand(), versionCommand())
 	return root
 }
