@@ -21,7 +21,8 @@ import (
 // A segment is a batch of recorded calls as an object of the store, so that
 // another machine, or this one after its disk is lost, reads what has been
 // paid for: zstd-compressed JSON lines, a header and then a call each, under
-// the digest of the compressed bytes. Segments are never changed.
+// the digest of the compressed bytes. Segments are never changed; [Compact]
+// replaces several by one.
 const (
 	segmentPrefix = "ledger/"
 	segmentSuffix = ".jsonl.zst"
@@ -50,26 +51,27 @@ func (l *Ledger) Pull(ctx context.Context, store blob.Store) (int, error) {
 	if err := l.forget(ctx, lost); err != nil {
 		return 0, err
 	}
-	for o, err := range store.List(ctx, segmentPrefix) {
-		if err != nil {
-			return added, fmt.Errorf("ledger: list segments: %w", err)
-		}
+	err = eachSegment(ctx, store, func(o blob.Object) error {
 		digest, ok := segmentDigest(o.Key)
 		if !ok {
-			continue // no object of ours
+			return nil // no object of ours
 		}
 		var seen bool
 		if err := l.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM segments WHERE digest = ?)`, digest[:]).Scan(&seen); err != nil {
-			return added, fmt.Errorf("ledger: look up segment %s: %w", digest, err)
+			return fmt.Errorf("look up segment %s: %w", digest, err)
 		}
 		if seen {
-			continue
+			return nil
 		}
 		n, err := l.pullSegment(ctx, store, o, digest, lost)
 		if err != nil {
-			return added, fmt.Errorf("ledger: read segment %s: %w", store.URL(o.Key), err)
+			return fmt.Errorf("read segment %s: %w", store.URL(o.Key), err)
 		}
 		added += n
+		return nil
+	})
+	if err != nil {
+		return added, fmt.Errorf("ledger: %w", err)
 	}
 	return added, nil
 }

@@ -139,28 +139,32 @@ func (r *Report) verifyCatalog(ctx context.Context, o VerifyOptions) error {
 
 // verifySegments decodes each segment of the ledger and notes its calls.
 func (r *Report) verifySegments(ctx context.Context, _ VerifyOptions) error {
-	for object, err := range r.store.List(ctx, segmentPrefix) {
-		if err != nil {
-			return err
+	err := eachSegment(ctx, r.store, func(object blob.Object) error {
+		digest, ok := segmentDigest(object.Key)
+		var calls []Call
+		if ok {
+			var err error
+			calls, err = readSegment(ctx, r.store, object, digest)
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case errors.Is(err, blob.ErrNotExist): // compacted meanwhile
+				return err
+			case err != nil:
+				r.problem(object.Key, "%v", err)
+			}
+		} else {
+			r.problem(object.Key, "it has no name of ours")
 		}
 		r.Objects++
 		r.Bytes += object.Size
-		digest, ok := segmentDigest(object.Key)
-		if !ok {
-			r.problem(object.Key, "it has no name of ours")
-			continue
-		}
-		calls, err := readSegment(ctx, r.store, object, digest)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			r.problem(object.Key, "%v", err)
-			continue
-		}
 		for _, c := range calls {
 			r.calls.add(c.Key)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	r.calls.sort()
 	return nil

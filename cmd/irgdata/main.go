@@ -114,7 +114,7 @@ filters them, and publishes snapshots and the trainer's Parquet.
 		return usagef("%v: see `%s --help`", err, cmd.CommandPath())
 	})
 	root.AddCommand(buildCommand(), ingestCommand(), planCommand(), doctorCommand(), statsCommand(), filterCommand(), rejectsCommand(), whyCommand(), verifyCommand(), exportCommand(),
-		logCommand(), diffCommand(), tagCommand(), rollbackCommand(), removeCommand(), gcCommand(),
+		logCommand(), diffCommand(), tagCommand(), rollbackCommand(), removeCommand(), gcCommand(), ledgerCommand(),
 		serveCommand(), modesCommand(), samplesCommand(), configCommand(), versionCommand())
 	return root
 }

@@ -1,0 +1,188 @@
+package manifests
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/internal/blob"
+)
+
+// A compacted segment holds at most this many calls, with about this many bytes
+// of texts: few objects to list and open, none of which takes much memory.
+const (
+	compactCalls = 50_000
+	compactBytes = 32 << 20
+)
+
+// maxListings bounds how often segments are listed because one was gone when
+// its turn came. Each time a compaction must have come between.
+const maxListings = 10
+
+// eachSegment visits each object under the prefix of segments once. A visit
+// that gives [blob.ErrNotExist] met a compaction, which had put what it deleted
+// elsewhere before: the objects are listed again, and new ones visited.
+func eachSegment(ctx context.Context, store blob.Store, visit func(o blob.Object) error) error {
+	visited := map[string]bool{}
+	for listing := 1; ; listing++ {
+		gone := false
+		for o, err := range store.List(ctx, segmentPrefix) {
+			if err != nil {
+				return fmt.Errorf("list segments: %w", err)
+			}
+			if visited[o.Key] {
+				continue
+			}
+			switch err := visit(o); {
+			case errors.Is(err, blob.ErrNotExist) && listing < maxListings:
+				gone = true
+				continue
+			case err != nil:
+				return err
+			}
+			visited[o.Key] = true
+		}
+		if !gone {
+			return nil
+		}
+	}
+}
+
+// Compaction is what [Compact] did, or would do.
+type Compaction struct {
+	// Segments and Bytes are all of the store before, as listed.
+	Segments int   `json:"segments"`
+	Bytes    int64 `json:"bytes"`
+	// Merged segments became Written ones, which have other bytes.
+	Merged       int   `json:"merged"`
+	MergedBytes  int64 `json:"merged_bytes"`
+	Written      int   `json:"written"`
+	WrittenBytes int64 `json:"written_bytes"`
+	// Doubles are calls that several merged segments held; one of each is kept,
+	// the one that holds in every ledger.
+	Doubles int `json:"doubles"`
+}
+
+// Compact merges the store's small segments into few: it writes what they hold
+// together, and then deletes exactly those that it read. A dry run reads all and
+// changes nothing.
+//
+// It may be killed at any point and run beside builds, readers and other
+// compactions. A segment is deleted when another one is in the store that holds
+// all of its calls and more, and that one is deleted on the same condition
+// alone; so every call is in some segment at every time.
+func Compact(ctx context.Context, store blob.Store, dry bool) (Compaction, error) {
+	c := compaction{store: store, dry: dry}
+	err := eachSegment(ctx, store, func(o blob.Object) error { return c.visit(ctx, o) })
+	if err == nil {
+		err = c.merge(ctx)
+	}
+	if err != nil {
+		return c.Compaction, fmt.Errorf("compact the ledger's segments: %w", err)
+	}
+	if dry {
+		return c.Compaction, nil
+	}
+	for _, key := range c.superseded {
+		if err := store.Delete(ctx, key); err != nil {
+			return c.Compaction, fmt.Errorf("compact the ledger's segments: %w", err)
+		}
+	}
+	return c.Compaction, nil
+}
+
+// compaction is one under way.
+type compaction struct {
+	Compaction
+	store blob.Store
+	dry   bool
+
+	// The segments that will be merged next, and their calls.
+	group   []blob.Object
+	calls   []Call
+	bytes   int // of the calls' texts
+	doubles int
+
+	superseded []string // keys of merged segments
+}
+
+// visit reads a segment and adds it to the group, in place of one that it does
+// not fit into.
+func (c *compaction) visit(ctx context.Context, o blob.Object) error {
+	digest, ok := segmentDigest(o.Key)
+	if !ok {
+		return nil // no object of ours
+	}
+	calls, err := readSegment(ctx, c.store, o, digest)
+	if err != nil {
+		return fmt.Errorf("read segment %s: %w", c.store.URL(o.Key), err)
+	}
+	c.Segments++
+	c.Bytes += o.Size
+	size := 0
+	for _, call := range calls {
+		size += len(call.Text) + len(call.Reason)
+	}
+	if len(c.calls)+len(calls) > compactCalls || c.bytes+size > compactBytes {
+		if err := c.merge(ctx); err != nil {
+			return err
+		}
+	}
+	c.group, c.calls, c.bytes = append(c.group, o), append(c.calls, calls...), c.bytes+size
+	return nil
+}
+
+// merge writes the group as one segment and begins an empty group. It leaves a
+// single segment as it is.
+func (c *compaction) merge(ctx context.Context) error {
+	group, calls := c.group, c.calls
+	c.group, c.calls, c.bytes = nil, nil, 0
+	if len(group) < 2 {
+		return nil
+	}
+	held, doubles := holding(calls)
+	segment, err := encodeSegment(held)
+	if err != nil {
+		return err
+	}
+	digest := irgdata.DigestOf(segment)
+	key := segmentKey(digest)
+	if !c.dry {
+		if err := blob.PutContent(ctx, c.store, key, bytes.NewReader(segment), int64(len(segment)), digest); err != nil {
+			return err
+		}
+	}
+	c.Written++
+	c.WrittenBytes += int64(len(segment))
+	c.Doubles += doubles
+	for _, o := range group {
+		c.Merged++
+		c.MergedBytes += o.Size
+		if o.Key != key { // one may hold all that the others do
+			c.superseded = append(c.superseded, o.Key)
+		}
+	}
+	return nil
+}
+
+// holding sorts calls by key, keeps the one of each key that holds, and counts
+// the others: equal sets of calls give equal segments on every machine.
+func holding(calls []Call) (held []Call, doubles int) {
+	slices.SortFunc(calls, func(a, b Call) int {
+		if order := bytes.Compare(a.Key[:], b.Key[:]); order != 0 {
+			return order
+		}
+		switch {
+		case a.before(b):
+			return -1
+		case b.before(a):
+			return 1
+		}
+		return 0
+	})
+	held = slices.CompactFunc(calls, func(a, b Call) bool { return a.Key == b.Key })
+	return held, len(calls) - len(held)
+}
