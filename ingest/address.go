@@ -15,11 +15,11 @@ var signing = []string{
 	"token", "access_token", "api_key", "apikey", "auth", "password", "secret",
 }
 
-// withoutSecrets is the address of an image as datasets keep it: without user
+// WithoutSecrets is the address of an image as datasets keep it: without user
 // name and password, and without the parameters that sign a URL, which are
 // secret or soon mean nothing. All else stays as the source has it. Of what is
 // no URL nothing is kept, as it cannot be told which part is a password.
-func withoutSecrets(address string) string {
+func WithoutSecrets(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
 		return ""

@@ -15,7 +15,7 @@ func TestWithoutSecrets(t *testing.T) {
 		"https://ann:pa%ss@example.org/a.jpg":                                                "",
 		"a name, and no address":                                                             "a name, and no address",
 	} {
-		if got := withoutSecrets(address); got != want {
+		if got := WithoutSecrets(address); got != want {
 			t.Errorf("%s: got %s, want %s", address, got, want)
 		}
 	}

@@ -102,7 +102,7 @@ func refuse(rule, format string, args ...any) error {
 // admit loads an item, checks it and keeps its image. What is wrong with the
 // item is in the entry; an error is the store's or the context's.
 func (a *Admission) admit(ctx context.Context, r Raw, keep func(context.Context, Entry, []byte) error) (Entry, error) {
-	e := Entry{Key: r.Key, License: r.License, URL: withoutSecrets(r.URL)}
+	e := Entry{Key: r.Key, License: r.License, URL: WithoutSecrets(r.URL)}
 	err := a.caption(ctx, r, &e)
 	if err == nil && !r.PromptOnly {
 		err = a.image(ctx, r, &e, keep)
@@ -123,7 +123,7 @@ func (a *Admission) caption(ctx context.Context, r Raw, e *Entry) error {
 			return err
 		}
 		r = r.caption(member{name: r.CaptionFile.Name, content: content}, r.Columns)
-		e.License, e.URL = r.License, withoutSecrets(r.URL)
+		e.License, e.URL = r.License, WithoutSecrets(r.URL)
 	}
 	if r.Problem != "" {
 		e.Prompt = strings.ToValidUTF8(r.Caption, "\ufffd")

@@ -65,7 +65,7 @@ var callColumns = []parquet.Column{
 	{Name: "format", Kind: parquet.String}, {Name: "width", Kind: parquet.Int64}, {Name: "height", Kind: parquet.Int64},
 	{Name: "rule", Kind: parquet.String}, {Name: "reason", Kind: parquet.String}, {Name: "finish", Kind: parquet.String},
 	{Name: "seconds", Kind: parquet.Float64}, {Name: "tokens_in", Kind: parquet.Int64}, {Name: "tokens_out", Kind: parquet.Int64},
-	{Name: "attempts", Kind: parquet.Int64}, {Name: "first", Kind: parquet.String},
+	{Name: "attempts", Kind: parquet.Int64}, {Name: "first", Kind: parquet.String}, {Name: "server", Kind: parquet.String},
 }
 
 // writeCallTable writes the calls as Parquet and returns their number.
@@ -91,7 +91,7 @@ func writeCallTable(ctx context.Context, w io.Writer, ledger *manifests.Ledger) 
 		}
 		err := table.Write(parquet.Row{
 			c.Key.String(), c.Step, c.Model, c.Text, image, c.Image.Size, string(c.Image.Format), int64(c.Image.Width), int64(c.Image.Height),
-			c.Rule, c.Reason, c.Finish, c.Seconds, int64(c.TokensIn), int64(c.TokensOut), int64(c.Attempts), first,
+			c.Rule, c.Reason, c.Finish, c.Seconds, int64(c.TokensIn), int64(c.TokensOut), int64(c.Attempts), first, c.Server,
 		})
 		if err != nil {
 			return 0, err

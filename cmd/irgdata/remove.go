@@ -58,6 +58,11 @@ and deletes them.`,
 				}
 				r.Images = append(r.Images, d)
 			}
+			for i, address := range r.URLs { // as datasets keep them
+				if r.URLs[i] = ingest.WithoutSecrets(address); r.URLs[i] == "" {
+					return usagef("--url %q: want the address of an image", address)
+				}
+			}
 			if err := record(cmd.Context(), cmd, c, &r, ids, dryRun); err != nil || dryRun {
 				return err
 			}
