@@ -101,10 +101,9 @@ type compaction struct {
 	dry   bool
 
 	// The segments that will be merged next, and their calls.
-	group   []blob.Object
-	calls   []Call
-	bytes   int // of the calls' texts
-	doubles int
+	group []blob.Object
+	calls []Call
+	bytes int // of the calls' texts
 
 	superseded []string // keys of merged segments
 }

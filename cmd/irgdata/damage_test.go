@@ -41,6 +41,7 @@ func (f flipped) Open(ctx context.Context, key string, offset, length int64) (io
 // build: each is found, and the object named. IRGDATA_TEST_FLIPS sets how many
 // in each object; 0 is a bit in every byte.
 func TestFlippedBits(t *testing.T) {
+	t.Parallel()
 	flips := int64(12)
 	if text := os.Getenv("IRGDATA_TEST_FLIPS"); text != "" {
 		if _, err := fmt.Sscan(text, &flips); err != nil {
@@ -90,6 +91,7 @@ func TestFlippedBits(t *testing.T) {
 // repairs it: what is left for the next build to make again are the calls of
 // which nothing is left, and its snapshot is the one that there was.
 func TestRepair(t *testing.T) {
+	t.Parallel()
 	pairs := filepath.Join(t.TempDir(), "pairs")
 	if err := scenes.WriteSamples(pairs, 10, 3); err != nil {
 		t.Fatal(err)
@@ -231,6 +233,7 @@ func flipBit(t *testing.T, path string) {
 // TestBuildMendsDamagedShards: a build that comes to shards which are in the
 // store already does not rely on them.
 func TestBuildMendsDamagedShards(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	build := func() result {
 		d, err := instantDataset(t.Context(), root, 3, 32)

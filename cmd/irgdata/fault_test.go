@@ -18,6 +18,7 @@ import (
 // failure shows a snapshot that is not whole, no recorded call is made again,
 // and the end is that of an undisturbed build.
 func TestBuildsSurviveEveryFault(t *testing.T) {
+	t.Parallel()
 	const pairs = 3
 	build := func(root string, policy func(int, string) faultblob.Fault) (r result, operations int) {
 		t.Helper()

@@ -53,6 +53,7 @@ func gcSeeded(t *testing.T, d *dataset, o manifests.CollectOptions) (manifests.C
 // expired snapshot held: its shards lie in the store as garbage, and the build
 // finds them there. Whatever gc does, what the build publishes is whole.
 func TestGCAtEveryOperationOfABuild(t *testing.T) {
+	t.Parallel()
 	prepared := t.TempDir()
 	for seed := range uint64(2) {
 		if _, err := buildSeeded(t, seededDataset(t, prepared, "work", seed)); err != nil {

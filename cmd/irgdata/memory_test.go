@@ -67,6 +67,7 @@ func peakMemory() (int64, error) {
 // TestMemoryIsBounded builds from 20,000 pairs in a process of its own, with
 // Go's own settings, and holds its largest resident set against the ceiling.
 func TestMemoryIsBounded(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it builds 20,000 pairs")
 	}
