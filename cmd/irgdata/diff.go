@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -31,7 +30,7 @@ and the settings. --json lists the identities of all those pairs.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := f.load(cmd)
 			if err != nil {
 				return err
@@ -39,26 +38,22 @@ and the settings. --json lists the identities of all those pairs.`,
 			if show < 0 {
 				return usagef("--show %d: want a number of pairs, or 0 for none", show)
 			}
-			ctx := cmd.Context()
-			d, err := openDataset(ctx, c, store, newLog(cmd.ErrOrStderr()))
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			var two [2]manifests.Snapshot
-			for i, ref := range args {
-				if two[i], err = d.snapshot(ctx, ref); err != nil {
+			return withDataset(cmd, c, store, func(ctx context.Context, d *dataset) error {
+				var two [2]manifests.Snapshot
+				for i, ref := range args {
+					if two[i], err = d.snapshot(ctx, ref); err != nil {
+						return err
+					}
+				}
+				diff, err := manifests.Compare(ctx, d.store, two[0], two[1])
+				if err != nil {
 					return err
 				}
-			}
-			diff, err := manifests.Compare(ctx, d.store, two[0], two[1])
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), diff)
-			}
-			return d.printDiff(ctx, cmd.OutOrStdout(), two, diff, show)
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), diff)
+				}
+				return d.printDiff(ctx, cmd.OutOrStdout(), two, diff, show)
+			})
 		},
 	}
 	f.addStore(cmd)

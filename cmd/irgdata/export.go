@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -28,29 +29,25 @@ pandas). docs/export.md describes them, and the columns that --where knows.
 
 An export that is there already is left as it is.`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.load(cmd)
 			if err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			d, err := openDataset(ctx, c, store, newLog(cmd.ErrOrStderr()))
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			s, err := d.snapshot(ctx, ref)
-			if err != nil {
-				return err
-			}
-			all, err := d.exports(ctx, s)
-			for _, e := range all {
-				if e.refused != nil {
-					return errors.Join(e.refused, err)
+			return withDataset(cmd, c, store, func(ctx context.Context, d *dataset) error {
+				s, err := d.snapshot(ctx, ref)
+				if err != nil {
+					return err
 				}
-				printExport(cmd.OutOrStdout(), e)
-			}
-			return err
+				all, err := d.exports(ctx, s)
+				for _, e := range all {
+					if e.refused != nil {
+						return errors.Join(e.refused, err)
+					}
+					printExport(cmd.OutOrStdout(), e)
+				}
+				return err
+			})
 		},
 	}
 	f.addStore(cmd)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -40,7 +39,7 @@ configuration and run 'irgdata build', which makes no model call for it.
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.load(cmd)
 			if err != nil {
 				return err
@@ -56,21 +55,17 @@ configuration and run 'irgdata build', which makes no model call for it.
 					return usagef("--set %v", err)
 				}
 			}
-			ctx := cmd.Context()
-			d, err := openDataset(ctx, c, store, newLog(cmd.ErrOrStderr()))
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			moved, err := d.dryRun(ctx, o)
-			if err != nil {
-				return err
-			}
-			if o.json {
-				return printJSON(cmd.OutOrStdout(), moved)
-			}
-			moved.print(cmd.OutOrStdout(), o.show)
-			return nil
+			return withDataset(cmd, c, store, func(ctx context.Context, d *dataset) error {
+				moved, err := d.dryRun(ctx, o)
+				if err != nil {
+					return err
+				}
+				if o.json {
+					return printJSON(cmd.OutOrStdout(), moved)
+				}
+				moved.print(cmd.OutOrStdout(), o.show)
+				return nil
+			})
 		},
 	}
 	f.addStore(cmd)

@@ -42,7 +42,7 @@ ones. Their numbers and counts stay in 'irgdata log'; their rows are gone.
 newest removal, tagged or not, and deletes what they alone hold and the images of
 removed pairs at once, without a grace period.`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.load(cmd)
 			if err != nil {
 				return err
@@ -59,21 +59,17 @@ removed pairs at once, without a grace period.`,
 			case tagged:
 				o.Keep = 1
 			}
-			ctx := cmd.Context()
-			d, err := openDataset(ctx, c, ledger, newLog(cmd.ErrOrStderr()))
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			done, err := d.collect(ctx, o)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), done)
-			}
-			d.printCollected(cmd.OutOrStdout(), done, o)
-			return nil
+			return withDataset(cmd, c, ledger, func(ctx context.Context, d *dataset) error {
+				done, err := d.collect(ctx, o)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), done)
+				}
+				d.printCollected(cmd.OutOrStdout(), done, o)
+				return nil
+			})
 		},
 	}
 	f.addStore(cmd)

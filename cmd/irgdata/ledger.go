@@ -50,22 +50,18 @@ func ledgerStatsCommand() *cobra.Command {
 		Use:   "stats",
 		Short: "Count calls by step and model, and what they take on disk and in the store",
 		Args:  noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			ctx := cmd.Context()
-			d, err := f.openLedger(cmd)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			s, err := d.ledgerStats(ctx)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), s)
-			}
-			s.print(cmd.OutOrStdout())
-			return nil
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.withLedger(cmd, func(ctx context.Context, d *dataset) error {
+				s, err := d.ledgerStats(ctx)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), s)
+				}
+				s.print(cmd.OutOrStdout())
+				return nil
+			})
 		},
 	}
 	f.addStore(cmd)
@@ -73,22 +69,18 @@ func ledgerStatsCommand() *cobra.Command {
 	return cmd
 }
 
-// openLedger opens the dataset for its ledger; there must be one. The caller
-// closes it.
-func (f *flags) openLedger(cmd *cobra.Command) (*dataset, error) {
+// withLedger opens the dataset, of which there must be one, for its ledger.
+func (f *flags) withLedger(cmd *cobra.Command, do func(context.Context, *dataset) error) error {
 	c, err := f.load(cmd)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	d, err := openDataset(cmd.Context(), c, ledger, newLog(cmd.ErrOrStderr()))
-	if err != nil {
-		return nil, err
-	}
-	if d.absent {
-		err := fmt.Errorf("there is no dataset in %s: run `irgdata build` first", here(c.path(c.Store)))
-		return nil, errors.Join(err, d.close(cmd.Context()))
-	}
-	return d, nil
+	return withDataset(cmd, c, ledger, func(ctx context.Context, d *dataset) error {
+		if err := d.present(); err != nil {
+			return err
+		}
+		return do(ctx, d)
+	})
 }
 
 func (d *dataset) ledgerStats(ctx context.Context) (s ledgerStats, err error) {
@@ -156,7 +148,7 @@ the new one is whole. docs/format.md describes the columns.
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			var write func(io.Writer, *manifests.Ledger) (int64, error)
 			switch ctx := cmd.Context(); filepath.Ext(args[0]) {
 			case ".jsonl":
@@ -166,21 +158,18 @@ the new one is whole. docs/format.md describes the columns.
 			default:
 				return usagef("%q: want the name of a file that ends in .jsonl or .parquet", args[0])
 			}
-			d, err := f.openLedger(cmd)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, d.close(cmd.Context())) }()
-			n := int64(0)
-			err = writeWhole(cmd.Context(), args[0], func(w io.Writer) (err error) {
-				n, err = write(w, d.ledger)
-				return err
+			return f.withLedger(cmd, func(ctx context.Context, d *dataset) error {
+				n := int64(0)
+				err := writeWhole(ctx, args[0], func(w io.Writer) (err error) {
+					n, err = write(w, d.ledger)
+					return err
+				})
+				if err != nil {
+					return fmt.Errorf("export the ledger: %w", err)
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "Wrote %s to %s\n", plural(n, "call"), here(absolute(args[0])))
+				return nil
 			})
-			if err != nil {
-				return fmt.Errorf("export the ledger: %w", err)
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "Wrote %s to %s\n", plural(n, "call"), here(absolute(args[0])))
-			return nil
 		},
 	}
 	f.addStore(cmd)
@@ -197,32 +186,28 @@ func ledgerGCCommand() *cobra.Command {
 ones: another machine reads the ledger faster, and no call is lost. It may run
 beside builds and other readers, and be stopped at any time.`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.load(cmd)
 			if err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			d, err := openDataset(ctx, c, store, newLog(cmd.ErrOrStderr()))
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			if d.absent {
-				return fmt.Errorf("there is no dataset in %s: run `irgdata build` first", here(c.path(c.Store)))
-			}
-			done, err := manifests.Compact(ctx, d.store, dry)
-			if errors.Is(err, blob.ErrDamaged) {
-				err = fmt.Errorf("%w: `irgdata verify --repair` makes good what can be", err)
-			}
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), done)
-			}
-			printCompaction(cmd.OutOrStdout(), done, dry)
-			return nil
+			return withDataset(cmd, c, store, func(ctx context.Context, d *dataset) error {
+				if err := d.present(); err != nil {
+					return err
+				}
+				done, err := manifests.Compact(ctx, d.store, dry)
+				if errors.Is(err, blob.ErrDamaged) {
+					err = fmt.Errorf("%w: `irgdata verify --repair` makes good what can be", err)
+				}
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), done)
+				}
+				printCompaction(cmd.OutOrStdout(), done, dry)
+				return nil
+			})
 		},
 	}
 	f.addStore(cmd)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -46,7 +45,7 @@ func logCommand() *cobra.Command {
 		Use:   "log",
 		Short: "List the snapshots, the newest first, with tags and what changed",
 		Args:  noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.load(cmd)
 			if err != nil {
 				return err
@@ -54,26 +53,22 @@ func logCommand() *cobra.Command {
 			if show < 1 {
 				return usagef("--show %d: want a number of snapshots, at least 1", show)
 			}
-			ctx := cmd.Context()
-			d, err := openDataset(ctx, c, store, newLog(cmd.ErrOrStderr()))
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			entries, more, err := d.history(ctx, show)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), entries)
-			}
-			for _, e := range entries {
-				e.print(cmd.OutOrStdout())
-			}
-			if more > 0 {
-				fmt.Fprintf(cmd.OutOrStdout(), "… and %s before: see --show\n", plural(int64(more), "snapshot"))
-			}
-			return nil
+			return withDataset(cmd, c, store, func(ctx context.Context, d *dataset) error {
+				entries, more, err := d.history(ctx, show)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), entries)
+				}
+				for _, e := range entries {
+					e.print(cmd.OutOrStdout())
+				}
+				if more > 0 {
+					fmt.Fprintf(cmd.OutOrStdout(), "… and %s before: see --show\n", plural(int64(more), "snapshot"))
+				}
+				return nil
+			})
 		},
 	}
 	f.addStore(cmd)

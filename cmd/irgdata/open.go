@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/annotate"
 	"github.com/irgdata/irgdata/export"
@@ -83,6 +85,18 @@ func newDataset(c Config, log *slog.Logger) *dataset {
 func openDataset(ctx context.Context, c Config, a access, log *slog.Logger) (*dataset, error) {
 	d := newDataset(c, log)
 	return d, d.open(ctx, a)
+}
+
+// withDataset opens what a command needs of the dataset, and closes it when do
+// has returned.
+func withDataset(cmd *cobra.Command, c Config, a access, do func(context.Context, *dataset) error) (err error) {
+	ctx := cmd.Context()
+	d, err := openDataset(ctx, c, a, newLog(cmd.ErrOrStderr()))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.close(ctx)) }()
+	return do(ctx, d)
 }
 
 // open opens the parts, or closes them again if one fails.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -24,26 +23,22 @@ func planCommand() *cobra.Command {
 		Long: `Reads the pairs and the ledger, and says which model calls a build would make
 and which it would reuse. It calls no model and writes nothing to the store.`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.load(cmd)
 			if err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			d, err := openDataset(ctx, c, stages, newLog(cmd.ErrOrStderr()))
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			plan, err := d.plan(ctx)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), plan)
-			}
-			printPlan(cmd.OutOrStdout(), plan)
-			return nil
+			return withDataset(cmd, c, stages, func(ctx context.Context, d *dataset) error {
+				plan, err := d.plan(ctx)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), plan)
+				}
+				printPlan(cmd.OutOrStdout(), plan)
+				return nil
+			})
 		},
 	}
 	f.addBuild(cmd)

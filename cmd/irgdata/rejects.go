@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -31,7 +30,7 @@ func rejectsCommand() *cobra.Command {
 		Use:   "rejects",
 		Short: "Show what a snapshot left out, and why",
 		Args:  noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.load(cmd)
 			if err != nil {
 				return err
@@ -39,17 +38,13 @@ func rejectsCommand() *cobra.Command {
 			if want.show < 1 {
 				return usagef("--show %d: want a number of rejects, at least 1", want.show)
 			}
-			ctx := cmd.Context()
-			d, err := openDataset(ctx, c, store, newLog(cmd.ErrOrStderr()))
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			s, err := d.snapshot(ctx, ref)
-			if err != nil {
-				return err
-			}
-			return d.rejects(ctx, cmd.OutOrStdout(), s, want)
+			return withDataset(cmd, c, store, func(ctx context.Context, d *dataset) error {
+				s, err := d.snapshot(ctx, ref)
+				if err != nil {
+					return err
+				}
+				return d.rejects(ctx, cmd.OutOrStdout(), s, want)
+			})
 		},
 	}
 	f.addStore(cmd)

@@ -105,7 +105,7 @@ func repairFromStore(ctx context.Context, cmd *cobra.Command, c Config, o manife
 func repairByBuild(ctx context.Context, cmd *cobra.Command, c Config, report *manifests.Report, o manifests.RepairOptions) (again string, err error) {
 	d, err := openDataset(ctx, c, write, newLog(cmd.ErrOrStderr()))
 	if err != nil {
-		return "", errors.Join(err, d.close(ctx))
+		return "", err
 	}
 	defer func() { err = errors.Join(err, d.close(ctx)) }()
 	d.repairing = report

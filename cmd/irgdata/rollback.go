@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -26,50 +27,46 @@ A snapshot from before a removal does not come back.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := f.load(cmd)
 			if err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			d, err := openDataset(ctx, c, store, newLog(cmd.ErrOrStderr()))
-			if err != nil {
+			return withDataset(cmd, c, store, func(ctx context.Context, d *dataset) error {
+				if err := d.present(); err != nil {
+					return err
+				}
+				end, err := d.begin(ctx, "rollback")
+				if err != nil {
+					return err
+				}
+				defer func() { err = errors.Join(err, end()) }()
+				number, err := manifests.Resolve(ctx, d.store, args[0])
+				if err != nil {
+					return err
+				}
+				before, err := manifests.Latest(ctx, d.store)
+				if err != nil {
+					return err
+				}
+				s, published, err := manifests.Rollback(ctx, d.store, number)
+				switch {
+				case errors.Is(err, manifests.ErrRemovedMeanwhile):
+					return fmt.Errorf("snapshot %d may hold pairs that were removed since, so it does not come back: build again with its settings, which `irgdata diff %d %d` shows", number, number, before.Number)
+				case err != nil:
+					return err
+				case !published:
+					fmt.Fprintf(cmd.OutOrStdout(), "The newest snapshot, %d, already holds exactly what snapshot %d holds.\n", s.Number, number)
+					return nil
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "Snapshot %d published: it holds exactly what snapshot %d holds.\n", s.Number, number)
+				changes, err := manifests.CompareSettings(s.Settings, before.Settings)
+				if err == nil && len(changes) > 0 {
+					fmt.Fprintf(cmd.OutOrStdout(), "The next build goes by the configuration. To stay here, undo what changed in it since:\n\n")
+					settingTable(cmd.OutOrStdout(), changes)
+				}
 				return err
-			}
-			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			if err := d.present(); err != nil {
-				return err
-			}
-			end, err := d.begin(ctx, "rollback")
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, end()) }()
-			number, err := manifests.Resolve(ctx, d.store, args[0])
-			if err != nil {
-				return err
-			}
-			before, err := manifests.Latest(ctx, d.store)
-			if err != nil {
-				return err
-			}
-			s, published, err := manifests.Rollback(ctx, d.store, number)
-			switch {
-			case errors.Is(err, manifests.ErrRemovedMeanwhile):
-				return fmt.Errorf("snapshot %d may hold pairs that were removed since, so it does not come back: build again with its settings, which `irgdata diff %d %d` shows", number, number, before.Number)
-			case err != nil:
-				return err
-			case !published:
-				fmt.Fprintf(cmd.OutOrStdout(), "The newest snapshot, %d, already holds exactly what snapshot %d holds.\n", s.Number, number)
-				return nil
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "Snapshot %d published: it holds exactly what snapshot %d holds.\n", s.Number, number)
-			changes, err := manifests.CompareSettings(s.Settings, before.Settings)
-			if err == nil && len(changes) > 0 {
-				fmt.Fprintf(cmd.OutOrStdout(), "The next build goes by the configuration. To stay here, undo what changed in it since:\n\n")
-				settingTable(cmd.OutOrStdout(), changes)
-			}
-			return err
+			})
 		},
 	}
 	f.addStore(cmd)

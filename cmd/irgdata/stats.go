@@ -36,26 +36,22 @@ func statsCommand() *cobra.Command {
 		Use:   "stats",
 		Short: "Show what a snapshot holds, what was rejected, and what the calls cost",
 		Args:  noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.load(cmd)
 			if err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			d, err := openDataset(ctx, c, ledger, newLog(cmd.ErrOrStderr()))
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			s, err := d.stats(ctx, ref)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), s)
-			}
-			s.print(cmd.OutOrStdout())
-			return nil
+			return withDataset(cmd, c, ledger, func(ctx context.Context, d *dataset) error {
+				s, err := d.stats(ctx, ref)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), s)
+				}
+				s.print(cmd.OutOrStdout())
+				return nil
+			})
 		},
 	}
 	f.addStore(cmd)

@@ -122,9 +122,9 @@ func itemLine(w io.Writer, c manifests.Counts, s manifests.Settings) {
 // modeTable shows the rows of each mode, and what the stages after ingest took.
 func modeTable(w io.Writer, c manifests.Counts) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "  mode\trows\tof items\tlost at")
+	fmt.Fprint(t, "  mode\trows\tof items")
 	for _, s := range c.Funnels[0].Stages[1:] {
-		fmt.Fprintf(t, " %s\t", s.Stage)
+		fmt.Fprintf(t, "\tlost by %s", s.Stage)
 	}
 	fmt.Fprintln(t)
 	for i, m := range c.Modes {

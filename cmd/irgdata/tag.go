@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -24,34 +25,30 @@ moves, and gc keeps a tagged snapshot unless it holds pairs that were removed.
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := f.load(cmd)
 			if err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			d, err := openDataset(ctx, c, store, newLog(cmd.ErrOrStderr()))
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			if err := d.present(); err != nil {
-				return err
-			}
-			end, err := d.begin(ctx, "tag")
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, end()) }()
-			s, err := d.snapshot(ctx, append(args, "")[1])
-			if err != nil {
-				return err
-			}
-			if err := manifests.PutTag(ctx, d.store, manifests.Tag{Name: args[0], Snapshot: s.Number}); err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "Snapshot %d is %s.\n", s.Number, args[0])
-			return nil
+			return withDataset(cmd, c, store, func(ctx context.Context, d *dataset) error {
+				if err := d.present(); err != nil {
+					return err
+				}
+				end, err := d.begin(ctx, "tag")
+				if err != nil {
+					return err
+				}
+				defer func() { err = errors.Join(err, end()) }()
+				s, err := d.snapshot(ctx, append(args, "")[1])
+				if err != nil {
+					return err
+				}
+				if err := manifests.PutTag(ctx, d.store, manifests.Tag{Name: args[0], Snapshot: s.Number}); err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "Snapshot %d is %s.\n", s.Number, args[0])
+				return nil
+			})
 		},
 	}
 	f.addStore(cmd)

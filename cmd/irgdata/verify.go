@@ -1,7 +1,7 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"strings"
 
@@ -28,43 +28,39 @@ shards from ledger and images, segments of the ledger from the local ledger or
 shards. What is nowhere else it names, with the calls that the next build makes
 again for it.`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.load(cmd)
 			if err != nil {
 				return err
 			}
-			ctx := cmd.Context()
 			if mend {
-				return repair(ctx, cmd, c)
+				return repair(cmd.Context(), cmd, c)
 			}
-			d, err := openDataset(ctx, c, store, newLog(cmd.ErrOrStderr()))
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			var s manifests.Snapshot
-			if !full || ref != "" || d.absent {
-				if s, err = d.snapshot(ctx, ref); err != nil {
+			return withDataset(cmd, c, store, func(ctx context.Context, d *dataset) error {
+				var s manifests.Snapshot
+				if !full || ref != "" || d.absent {
+					if s, err = d.snapshot(ctx, ref); err != nil {
+						return err
+					}
+				}
+				report, err := manifests.Verify(ctx, d.store, s, c.verifyOptions(full))
+				if err != nil {
 					return err
 				}
-			}
-			report, err := manifests.Verify(ctx, d.store, s, c.verifyOptions(full))
-			if err != nil {
-				return err
-			}
-			for _, problem := range report.Problems {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s\n", problem)
-			}
-			what, depth := fmt.Sprintf("Snapshot %d", s.Number), "the sizes of"
-			if full {
-				what, depth = "The store", fmt.Sprintf("every byte and row of %s and", plural(int64(report.Objects), "other object"))
-			}
-			if n := len(report.Problems); n > 0 {
-				return fmt.Errorf("%s is damaged: %s: `irgdata verify --repair` makes good what can be", strings.ToLower(what[:1])+what[1:], plural(int64(n), "problem"))
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is sound: %s %s with %s, %s.\n",
-				what, depth, plural(int64(report.Shards), "shard"), plural(report.Rows, "row"), humanize.Bytes(uint64(report.Bytes)))
-			return nil
+				for _, problem := range report.Problems {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s\n", problem)
+				}
+				what, depth := fmt.Sprintf("Snapshot %d", s.Number), "the sizes of"
+				if full {
+					what, depth = "The store", fmt.Sprintf("every byte and row of %s and", plural(int64(report.Objects), "other object"))
+				}
+				if n := len(report.Problems); n > 0 {
+					return fmt.Errorf("%s is damaged: %s: `irgdata verify --repair` makes good what can be", strings.ToLower(what[:1])+what[1:], plural(int64(n), "problem"))
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s is sound: %s %s with %s, %s.\n",
+					what, depth, plural(int64(report.Shards), "shard"), plural(report.Rows, "row"), humanize.Bytes(uint64(report.Bytes)))
+				return nil
+			})
 		},
 	}
 	f.addStore(cmd)

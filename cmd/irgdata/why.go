@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -34,18 +33,14 @@ the place in its source, as 'irgdata rejects' prints both.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := f.load(cmd)
 			if err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			d, err := openDataset(ctx, c, ledger, newLog(cmd.ErrOrStderr()))
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, d.close(ctx)) }()
-			return d.why(ctx, cmd.OutOrStdout(), ref, args[0])
+			return withDataset(cmd, c, ledger, func(ctx context.Context, d *dataset) error {
+				return d.why(ctx, cmd.OutOrStdout(), ref, args[0])
+			})
 		},
 	}
 	f.addStore(cmd)
