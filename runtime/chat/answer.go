@@ -101,22 +101,22 @@ func (c content) image() string {
 // With an error the answer has the tokens that it cost all the same.
 func (c *Client) parse(body []byte, r runtime.Request) (runtime.Answer, error) {
 	if !json.Valid(body) {
-		return runtime.Answer{}, c.fail(runtime.Transient, nil, "the answer is not JSON: %s", c.quote(string(body)))
+		return runtime.Answer{}, c.server.Fail(runtime.Transient, nil, "the answer is not JSON: %s", c.server.Quote(string(body)))
 	}
 	var reply completion
 	err := json.Unmarshal(body, &reply)
 	if code, ok := embeddedError(reply.Error); ok {
-		return runtime.Answer{}, c.statusError(code, http.Header{}, body)
+		return runtime.Answer{}, c.server.StatusError(code, http.Header{}, body)
 	}
 	if c.o.Flavor == Images {
 		return c.parseImages(reply, err, body, r.Sampling)
 	}
 	if err != nil || reply.Choices == nil {
-		return runtime.Answer{}, c.fail(runtime.Fatal, err, "the answer is no chat completion, so `url` may be that of another service: %s", c.quote(string(body)))
+		return runtime.Answer{}, c.server.Fail(runtime.Fatal, err, "the answer is no chat completion, so `url` may be that of another service: %s", c.server.Quote(string(body)))
 	}
 	pick, ok := reply.pick(r.Want)
 	if !ok {
-		return runtime.Answer{}, c.fail(runtime.Transient, nil, "the answer holds no choices")
+		return runtime.Answer{}, c.server.Fail(runtime.Transient, nil, "the answer holds no choices")
 	}
 	answer := runtime.Answer{Finish: pick.FinishReason}
 	if c.o.Flavor == OpenAI {
@@ -175,22 +175,22 @@ func (r completion) pick(want runtime.Output) (choice, bool) {
 // finished returns an error unless the choice is known to be finished.
 func (c *Client) finished(pick choice, want runtime.Output) error {
 	if pick.Message.Refusal != "" {
-		return c.fail(runtime.Refused, nil, "the model refused: %s", c.quote(pick.Message.Refusal))
+		return c.server.Fail(runtime.Refused, nil, "the model refused: %s", c.server.Quote(pick.Message.Refusal))
 	}
 	switch pick.FinishReason {
 	case "stop", "stop_sequence", "eos_token":
 		return nil
 	case "length", "max_tokens":
-		return c.fail(runtime.Truncated, nil, "the text hit its length limit")
+		return c.server.Fail(runtime.Truncated, nil, "the text hit its length limit")
 	case "content_filter":
-		return c.fail(runtime.Refused, nil, "the server's content filter held the answer back")
+		return c.server.Fail(runtime.Refused, nil, "the server's content filter held the answer back")
 	case "abort", "error":
-		return c.fail(runtime.Transient, nil, "the server gave the answer up with finish_reason %q", pick.FinishReason)
+		return c.server.Fail(runtime.Transient, nil, "the server gave the answer up with finish_reason %q", pick.FinishReason)
 	}
 	if want == runtime.Paint && pick.FinishReason == "" {
 		return nil // an image that decodes is whole
 	}
-	return c.fail(runtime.Malformed, nil, "finish_reason is %s, which does not say that the answer is finished", c.quote(pick.FinishReason))
+	return c.server.Fail(runtime.Malformed, nil, "finish_reason is %s, which does not say that the answer is finished", c.server.Quote(pick.FinishReason))
 }
 
 func (c *Client) written(got content) (string, error) {
@@ -199,9 +199,9 @@ func (c *Client) written(got content) (string, error) {
 	case text != "":
 		return text, nil
 	case got.image() != "":
-		return "", c.fail(runtime.Malformed, nil, "the answer is an image, and a text was asked for")
+		return "", c.server.Fail(runtime.Malformed, nil, "the answer is an image, and a text was asked for")
 	}
-	return "", c.fail(runtime.Empty, nil, "the answer holds no text")
+	return "", c.server.Fail(runtime.Empty, nil, "the answer holds no text")
 }
 
 // painted returns the encoded image. What is no image is the server's fault and
@@ -212,13 +212,13 @@ func (c *Client) painted(got content, s runtime.Sampling) ([]byte, error) {
 	uri := got.image()
 	switch text := got.text(); {
 	case uri == "" && text == "":
-		return nil, c.fail(runtime.Transient, nil, "the answer holds no image")
+		return nil, c.server.Fail(runtime.Transient, nil, "the answer holds no image")
 	case uri == "":
-		return nil, c.fail(runtime.Transient, nil, "the answer is a text, and an image was asked for: %s", c.quote(text))
+		return nil, c.server.Fail(runtime.Transient, nil, "the answer is a text, and an image was asked for: %s", c.server.Quote(text))
 	}
 	head, data, ok := strings.Cut(uri, ",")
 	if !ok || !strings.HasPrefix(head, "data:") || !strings.HasSuffix(head, ";base64") {
-		return nil, c.fail(runtime.Transient, nil, "the image is no data URI in base64: %s", c.quote(uri))
+		return nil, c.server.Fail(runtime.Transient, nil, "the image is no data URI in base64: %s", c.server.Quote(uri))
 	}
 	return c.decoded(data, s)
 }
@@ -228,17 +228,17 @@ func (c *Client) painted(got content, s runtime.Sampling) ([]byte, error) {
 func (c *Client) decoded(data string, s runtime.Sampling) ([]byte, error) {
 	encoded, err := base64.StdEncoding.DecodeString(data)
 	if err != nil {
-		return nil, c.fail(runtime.Transient, err, "the image is not base64")
+		return nil, c.server.Fail(runtime.Transient, err, "the image is not base64")
 	}
 	ref, err := images.Probe(encoded) // the size before the pixels, which it bounds
 	switch {
 	case err != nil:
-		return nil, c.fail(runtime.Transient, err, "the answer is no image")
+		return nil, c.server.Fail(runtime.Transient, err, "the answer is no image")
 	case s.Width != 0 && ref.Width != s.Width || s.Height != 0 && ref.Height != s.Height:
-		return nil, c.fail(runtime.Fatal, nil, "the image has %d×%d pixels, and %d×%d were asked for: set `image` to a size that the server paints", ref.Width, ref.Height, s.Width, s.Height)
+		return nil, c.server.Fail(runtime.Fatal, nil, "the image has %d×%d pixels, and %d×%d were asked for: set `image` to a size that the server paints", ref.Width, ref.Height, s.Width, s.Height)
 	}
 	if _, err := images.Decode(encoded); err != nil {
-		return nil, c.fail(runtime.Transient, err, "the image does not decode")
+		return nil, c.server.Fail(runtime.Transient, err, "the image does not decode")
 	}
 	return encoded, nil
 }

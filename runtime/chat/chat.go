@@ -11,16 +11,17 @@ package chat
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"strings"
 	"time"
 
 	"github.com/irgdata/irgdata/runtime"
+	"github.com/irgdata/irgdata/runtime/exchange"
 )
 
 // Flavor is the dialect of a server.
@@ -122,11 +123,7 @@ func (o Options) withDefaults() Options {
 // the caller closes it.
 type Client struct {
 	o      Options
-	base   *url.URL
-	key    string
-	secret *strings.Replacer // of the key
-	slots  chan struct{}     // one for each request at the server
-	http   http.Client
+	server *exchange.Exchange
 }
 
 // New returns a client; it reads the key and sends nothing. A key that is
@@ -137,26 +134,39 @@ func New(o Options) (*Client, error) {
 		return nil, fmt.Errorf("model %s: %w", o.Name, err)
 	}
 	o = o.withDefaults()
-	base, err := url.Parse(o.URL)
-	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", o.Name, err)
+	c := &Client{o: o}
+	var err error
+	c.server, err = exchange.New(exchange.Options{
+		Identity: c.Identity(), URL: o.URL, Keyed: true, KeyEnv: o.KeyEnv, Timeout: o.Timeout, Parallel: o.Parallel, MaxAnswer: o.MaxAnswer,
+		Server: "the server", Kind: "a chat server", Sort: c.sort,
+	})
+	return c, err
+}
+
+// sort says what statuses mean of a chat server alone.
+func (c *Client) sort(s exchange.Status) *runtime.Error {
+	switch {
+	case s.Code == http.StatusNotFound:
+		return c.server.Fail(runtime.Fatal, nil, "%s; want `url` to be the base address, which mostly ends in /v1, and `model` %q to be one that it serves", s.Said, c.o.Model)
+	case s.Code == http.StatusBadRequest && moderated(s.Body):
+		return c.server.Fail(runtime.Refused, nil, "%s", s.Said)
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = o.Parallel
-	c := &Client{o: o, base: base, slots: make(chan struct{}, o.Parallel)}
-	c.http.Transport = transport
-	// No redirect is followed: it would carry contexts, and perhaps the key,
-	// to a host that nobody configured.
-	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	if o.KeyEnv != "" {
-		c.key = strings.TrimSpace(os.Getenv(o.KeyEnv))
+	return nil
+}
+
+// moderated reports whether an error means that the model or the filter before
+// it refused the content, by the codes that OpenAI's images have for that.
+func moderated(body []byte) bool {
+	var e struct {
+		Error struct {
+			Code any `json:"code"`
+		} `json:"error"`
 	}
-	c.secret = concealer(c.key)
-	return c, nil
+	return json.Unmarshal(body, &e) == nil && (e.Error.Code == "content_policy_violation" || e.Error.Code == "moderation_blocked")
 }
 
 // Close gives idle connections back. No call may be under way.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.server.Close() }
 
 // Identity implements [runtime.Model].
 func (c *Client) Identity() runtime.Identity {
@@ -175,7 +185,7 @@ func (c *Client) Generate(ctx context.Context, r runtime.Request) (runtime.Answe
 	if err != nil {
 		return runtime.Answer{}, err
 	}
-	reply, err := c.exchange(ctx, call)
+	reply, err := c.server.Do(ctx, call)
 	if r.Sampling.Candidates > 0 && wantsNoLogprobs(err) {
 		r.Sampling.Candidates = 0
 		return c.Generate(ctx, r)
@@ -183,15 +193,15 @@ func (c *Client) Generate(ctx context.Context, r runtime.Request) (runtime.Answe
 	if err != nil {
 		return runtime.Answer{}, err
 	}
-	answer, err := c.parse(reply.body, r)
+	answer, err := c.parse(reply.Body, r)
 	var failure *runtime.Error
 	if errors.As(err, &failure) {
-		failure.TokensIn, failure.TokensOut, failure.Elapsed = answer.TokensIn, answer.TokensOut, reply.elapsed
+		failure.TokensIn, failure.TokensOut, failure.Elapsed = answer.TokensIn, answer.TokensOut, reply.Elapsed
 	}
 	if err != nil {
 		return runtime.Answer{}, err
 	}
-	answer.Elapsed = reply.elapsed
+	answer.Elapsed = reply.Elapsed
 	return answer, nil
 }
 

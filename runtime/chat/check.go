@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/irgdata/irgdata/runtime"
+	"github.com/irgdata/irgdata/runtime/exchange"
 )
 
 // checkTimeout is enough for a list, unlike for an image.
@@ -19,21 +20,19 @@ const checkTimeout = 30 * time.Second
 // mend is a Fatal error that says so, a server that does not answer included;
 // one that answers that it is overloaded or still loading is Transient.
 func (c *Client) Check(ctx context.Context) error {
-	brief := *c // shares all but the options
-	brief.o.Timeout = min(c.o.Timeout, checkTimeout)
-	got, err := brief.exchange(ctx, call{method: http.MethodGet, path: "models"})
+	got, err := c.server.Do(ctx, exchange.Call{Method: http.MethodGet, Path: "models", Timeout: min(c.o.Timeout, checkTimeout)})
 	var failure *runtime.Error
 	switch {
 	case err == nil:
 	case !errors.As(err, &failure):
 		return err // the context's
 	case failure.Kind == runtime.Transient && failure.Err != nil: // no status came
-		return c.fail(runtime.Fatal, failure.Err, "no server answers at %s: is it running? start it, or mend `url`", c.base)
+		return c.server.Fail(runtime.Fatal, failure.Err, "no server answers at %s: is it running? start it, or mend `url`", c.server.Base())
 	case failure.Kind == runtime.Transient:
 		failure.Reason = "wait until the server is ready and start again: " + failure.Reason
 		return failure
 	case failure.Kind != runtime.Fatal:
-		return c.fail(runtime.Fatal, failure.Err, "%s; want `url` to be the base address of a chat server, which mostly ends in /v1", failure.Reason)
+		return c.server.Fail(runtime.Fatal, failure.Err, "%s; want `url` to be the base address of a chat server, which mostly ends in /v1", failure.Reason)
 	default:
 		return err
 	}
@@ -42,8 +41,8 @@ func (c *Client) Check(ctx context.Context) error {
 			ID string `json:"id"`
 		} `json:"data"`
 	}
-	if err := json.Unmarshal(got.body, &list); err != nil || list.Data == nil {
-		return c.fail(runtime.Fatal, err, "%s/models is no list of models: set `url` to the base address of a chat server, which mostly ends in /v1", c.base)
+	if err := json.Unmarshal(got.Body, &list); err != nil || list.Data == nil {
+		return c.server.Fail(runtime.Fatal, err, "%s/models is no list of models: set `url` to the base address of a chat server, which mostly ends in /v1", c.server.Base())
 	}
 	var names []string
 	for _, m := range list.Data {
@@ -52,5 +51,5 @@ func (c *Client) Check(ctx context.Context) error {
 		}
 		names = append(names, m.ID)
 	}
-	return c.fail(runtime.Fatal, nil, "the server at %s has no model %q: set `model` to one of %s", c.base, c.o.Model, strings.Trim(c.quote(strings.Join(names, ", ")), `"`))
+	return c.server.Fail(runtime.Fatal, nil, "the server at %s has no model %q: set `model` to one of %s", c.server.Base(), c.o.Model, strings.Trim(c.server.Quote(strings.Join(names, ", ")), `"`))
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/irgdata/irgdata/runtime"
+	"github.com/irgdata/irgdata/runtime/exchange"
 )
 
 // imagesRequest is the body of images/generations, after OpenAI's Images API;
@@ -36,7 +37,7 @@ type imageData struct {
 
 // images joins the texts by blank lines, as people write prompts. With an image
 // in the context it is edited, wherever it stands there.
-func (c *Client) images(r runtime.Request) (call, error) {
+func (c *Client) images(r runtime.Request) (exchange.Call, error) {
 	var texts []string
 	var shown *runtime.Image
 	for i, p := range r.Context {
@@ -45,12 +46,12 @@ func (c *Client) images(r runtime.Request) (call, error) {
 			continue
 		}
 		if err := c.probe(i, p.Image); err != nil {
-			return call{}, err
+			return exchange.Call{}, err
 		}
 		shown = p.Image
 	}
 	if len(texts) == 0 {
-		return call{}, c.fail(runtime.Refused, nil, "the context holds no text, and a server of kind %s paints from a prompt", Images)
+		return exchange.Call{}, c.server.Fail(runtime.Refused, nil, "the context holds no text, and a server of kind %s paints from a prompt", Images)
 	}
 	s := r.Sampling
 	body := imagesRequest{
@@ -67,7 +68,7 @@ func (c *Client) images(r runtime.Request) (call, error) {
 }
 
 // edit is the request as images/edits takes it: a form with the image.
-func (r imagesRequest) edit(encoded []byte) (call, error) {
+func (r imagesRequest) edit(encoded []byte) (exchange.Call, error) {
 	var b bytes.Buffer // takes every write
 	form := multipart.NewWriter(&b)
 	for _, field := range []struct{ name, value string }{
@@ -86,7 +87,7 @@ func (r imagesRequest) edit(encoded []byte) (call, error) {
 	})
 	_, _ = file.Write(encoded)
 	_ = form.Close()
-	return call{http.MethodPost, "images/edits", form.FormDataContentType(), b.Bytes()}, nil
+	return exchange.Call{Method: http.MethodPost, Path: "images/edits", ContentType: form.FormDataContentType(), Body: b.Bytes()}, nil
 }
 
 // number is "" for 0, which means the server's default.
@@ -102,14 +103,14 @@ func number(f float64) string {
 // would carry us to a host that nobody configured.
 func (c *Client) parseImages(reply completion, unfit error, body []byte, s runtime.Sampling) (runtime.Answer, error) {
 	if unfit != nil || reply.Data == nil {
-		return runtime.Answer{}, c.fail(runtime.Fatal, unfit, "the answer is no list of images, so `url` may be that of another service: %s", c.quote(string(body)))
+		return runtime.Answer{}, c.server.Fail(runtime.Fatal, unfit, "the answer is no list of images, so `url` may be that of another service: %s", c.server.Quote(string(body)))
 	}
 	if len(reply.Data) == 0 || reply.Data[0] == (imageData{}) {
-		return runtime.Answer{}, c.fail(runtime.Transient, nil, "the answer holds no image")
+		return runtime.Answer{}, c.server.Fail(runtime.Transient, nil, "the answer holds no image")
 	}
 	first := reply.Data[0]
 	if first.Base64 == "" {
-		return runtime.Answer{}, c.fail(runtime.Fatal, nil, "the server answers with the address of an image, which is not fetched: have it answer with `b64_json`, not with %s", c.quote(first.URL))
+		return runtime.Answer{}, c.server.Fail(runtime.Fatal, nil, "the server answers with the address of an image, which is not fetched: have it answer with `b64_json`, not with %s", c.server.Quote(first.URL))
 	}
 	encoded, err := c.decoded(first.Base64, s)
 	if err != nil {

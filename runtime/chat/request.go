@@ -10,6 +10,7 @@ import (
 
 	"github.com/irgdata/irgdata/internal/images"
 	"github.com/irgdata/irgdata/runtime"
+	"github.com/irgdata/irgdata/runtime/exchange"
 )
 
 // chatRequest is what both dialects share.
@@ -132,9 +133,9 @@ func (f Flavor) Serves(want runtime.Output, images, width, height int) error {
 }
 
 // encode returns the request in the server's dialect.
-func (c *Client) encode(r runtime.Request) (call, error) {
+func (c *Client) encode(r runtime.Request) (exchange.Call, error) {
 	if r.Want != runtime.Text && r.Want != runtime.Paint {
-		return call{}, c.fail(runtime.Fatal, nil, "the request wants %q: want %q or %q", r.Want, runtime.Text, runtime.Paint)
+		return exchange.Call{}, c.server.Fail(runtime.Fatal, nil, "the request wants %q: want %q or %q", r.Want, runtime.Text, runtime.Paint)
 	}
 	images := 0
 	for _, p := range r.Context {
@@ -143,7 +144,7 @@ func (c *Client) encode(r runtime.Request) (call, error) {
 		}
 	}
 	if err := c.o.Flavor.Serves(r.Want, images, r.Sampling.Width, r.Sampling.Height); err != nil {
-		return call{}, c.fail(runtime.Fatal, nil, "%v", err)
+		return exchange.Call{}, c.server.Fail(runtime.Fatal, nil, "%v", err)
 	}
 	var body any
 	var err error
@@ -156,19 +157,19 @@ func (c *Client) encode(r runtime.Request) (call, error) {
 		body, err = c.openAI(r)
 	}
 	if err != nil {
-		return call{}, err
+		return exchange.Call{}, err
 	}
 	return c.postJSON("chat/completions", body)
 }
 
-func (c *Client) postJSON(path string, body any) (call, error) {
+func (c *Client) postJSON(path string, body any) (exchange.Call, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(body); err != nil { // a number that JSON has no word for
-		return call{}, c.fail(runtime.Fatal, err, "the request cannot be written as JSON")
+		return exchange.Call{}, c.server.Fail(runtime.Fatal, err, "the request cannot be written as JSON")
 	}
-	return call{http.MethodPost, path, "application/json", b.Bytes()}, nil
+	return exchange.Call{Method: http.MethodPost, Path: path, ContentType: "application/json", Body: b.Bytes()}, nil
 }
 
 func (c *Client) envelope(content []part, seed uint64) chatRequest {
@@ -246,7 +247,7 @@ func (c *Client) segments(context []runtime.Part) (string, error) {
 			continue
 		}
 		if strings.Contains(p.Text, "<|im_start|>") || strings.Contains(p.Text, "<|im_end|>") {
-			return "", c.fail(runtime.Refused, nil, "part %d of the context holds a control token, which would make another context of it", i+1)
+			return "", c.server.Fail(runtime.Refused, nil, "part %d of the context holds a control token, which would make another context of it", i+1)
 		}
 		texts = append(texts, p.Text)
 	}
@@ -266,7 +267,7 @@ func (c *Client) imagePart(i int, img *runtime.Image) (part, error) {
 // context has decoded it.
 func (c *Client) probe(i int, img *runtime.Image) error {
 	if _, err := images.Probe(img.Bytes); err != nil {
-		return c.fail(runtime.Refused, err, "part %d of the context is no image", i+1)
+		return c.server.Fail(runtime.Refused, err, "part %d of the context is no image", i+1)
 	}
 	return nil
 }

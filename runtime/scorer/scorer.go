@@ -9,23 +9,20 @@
 package scorer
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"net/url"
-	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/irgdata/irgdata/internal/images"
 	"github.com/irgdata/irgdata/runtime"
+	"github.com/irgdata/irgdata/runtime/exchange"
 )
 
 // Options say where a score server is.
@@ -85,11 +82,8 @@ func (o Options) Validate() error {
 // Client is a scorer behind a server. It is safe for concurrent use, and the
 // caller closes it.
 type Client struct {
-	o     Options
-	base  *url.URL
-	key   string
-	slots chan struct{} // one for each request at the server
-	http  http.Client
+	o      Options
+	server *exchange.Exchange
 }
 
 // New returns a client; it sends nothing.
@@ -103,25 +97,26 @@ func New(o Options) (*Client, error) {
 	if o.Parallel == 0 {
 		o.Parallel = defaultParallel
 	}
-	base, err := url.Parse(o.URL)
-	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", o.Name, err)
+	c := &Client{o: o}
+	var err error
+	c.server, err = exchange.New(exchange.Options{
+		Identity: c.Identity(), URL: o.URL, Keyed: true, KeyEnv: o.KeyEnv, Timeout: o.Timeout, Parallel: o.Parallel, MaxAnswer: maxAnswer,
+		Server: "the score server", Kind: "a score server", Sort: c.sort,
+	})
+	return c, err
+}
+
+// sort says what a status means of a score server alone: an image that it cannot
+// score is 422.
+func (c *Client) sort(s exchange.Status) *runtime.Error {
+	if s.Code == http.StatusUnprocessableEntity {
+		return c.server.Fail(runtime.Refused, nil, "%s", s.Said)
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = o.Parallel
-	c := &Client{o: o, base: base, slots: make(chan struct{}, o.Parallel)}
-	c.http.Transport = transport
-	// A redirect would carry images, and perhaps the key, to a host that nobody
-	// configured.
-	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	if o.KeyEnv != "" {
-		c.key = strings.TrimSpace(os.Getenv(o.KeyEnv))
-	}
-	return c, nil
+	return nil
 }
 
 // Close gives idle connections back. No call may be under way.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.server.Close() }
 
 // Identity implements [runtime.Model].
 func (c *Client) Identity() runtime.Identity {
@@ -150,26 +145,26 @@ func (c *Client) Generate(ctx context.Context, r runtime.Request) (runtime.Answe
 			body.Prompt = p.Text
 		case p.Image != nil && body.Image == nil:
 			if _, err := images.Probe(p.Image.Bytes); err != nil {
-				return runtime.Answer{}, c.fail(runtime.Refused, err, "part %d of the context is no image", i+1)
+				return runtime.Answer{}, c.server.Fail(runtime.Refused, err, "part %d of the context is no image", i+1)
 			}
 			body.Image = p.Image.Bytes
 		default:
-			return runtime.Answer{}, c.fail(runtime.Fatal, nil, "a scorer takes one image and one prompt, and part %d of the context is more than that", i+1)
+			return runtime.Answer{}, c.server.Fail(runtime.Fatal, nil, "a scorer takes one image and one prompt, and part %d of the context is more than that", i+1)
 		}
 	}
 	if r.Want != runtime.Text || body.Image == nil {
-		return runtime.Answer{}, c.fail(runtime.Fatal, nil, "a scorer gives numbers for an image, and nothing else")
+		return runtime.Answer{}, c.server.Fail(runtime.Fatal, nil, "a scorer gives numbers for an image, and nothing else")
 	}
 	encoded, err := json.Marshal(body)
 	if err != nil {
-		return runtime.Answer{}, c.fail(runtime.Fatal, err, "the request cannot be written as JSON")
+		return runtime.Answer{}, c.server.Fail(runtime.Fatal, err, "the request cannot be written as JSON")
 	}
 	start := time.Now()
-	got, err := c.exchange(ctx, c.o.Timeout, http.MethodPost, encoded, "v1", "score")
+	got, err := c.server.Do(ctx, exchange.Call{Method: http.MethodPost, Path: "v1/score", ContentType: "application/json", Body: encoded})
 	if err != nil {
 		return runtime.Answer{}, err
 	}
-	text, err := c.numbers(got)
+	text, err := c.numbers(got.Body)
 	if err != nil {
 		return runtime.Answer{}, err
 	}
@@ -181,22 +176,22 @@ func (c *Client) numbers(body []byte) (string, error) {
 	var got answer
 	switch err := json.Unmarshal(body, &got); {
 	case !json.Valid(body):
-		return "", c.fail(runtime.Transient, nil, "the answer is not JSON: %s", quote(body))
+		return "", c.server.Fail(runtime.Transient, nil, "the answer is not JSON: %s", c.server.Quote(string(body)))
 	case err != nil || got.Scores == nil:
-		return "", c.fail(runtime.Fatal, err, "the answer is none of a score server, so `url` may be that of another service: %s", quote(body))
+		return "", c.server.Fail(runtime.Fatal, err, "the answer is none of a score server, so `url` may be that of another service: %s", c.server.Quote(string(body)))
 	case len(got.Scores) == 0:
-		return "", c.fail(runtime.Empty, nil, "the answer holds no score")
+		return "", c.server.Fail(runtime.Empty, nil, "the answer holds no score")
 	case len(got.Scores) > maxNumbers:
-		return "", c.fail(runtime.Malformed, nil, "the answer holds %d scores: want at most %d", len(got.Scores), maxNumbers)
+		return "", c.server.Fail(runtime.Malformed, nil, "the answer holds %d scores: want at most %d", len(got.Scores), maxNumbers)
 	}
 	for name, value := range got.Scores {
 		if !nameForm.MatchString(name) || math.IsInf(value, 0) {
-			return "", c.fail(runtime.Malformed, nil, "the answer holds the score %.80q: want lower-case letters, digits and _ for a name, and a finite number", name)
+			return "", c.server.Fail(runtime.Malformed, nil, "the answer holds the score %.80q: want lower-case letters, digits and _ for a name, and a finite number", name)
 		}
 	}
 	text, err := json.Marshal(got.Scores) // in the order of the names
 	if err != nil {
-		return "", c.fail(runtime.Malformed, err, "the scores cannot be kept")
+		return "", c.server.Fail(runtime.Malformed, err, "the scores cannot be kept")
 	}
 	return string(text), nil
 }
@@ -205,14 +200,14 @@ func (c *Client) numbers(body []byte) (string, error) {
 // weights show before a run. What a person must mend is a Fatal error that says
 // so; a server that still loads is Transient.
 func (c *Client) Check(ctx context.Context) error {
-	got, err := c.exchange(ctx, min(c.o.Timeout, checkTimeout), http.MethodGet, nil, "v1", "scorer")
+	got, err := c.server.Do(ctx, exchange.Call{Method: http.MethodGet, Path: "v1/scorer", Timeout: min(c.o.Timeout, checkTimeout)})
 	var failure *runtime.Error
 	switch {
 	case err == nil:
 	case !errors.As(err, &failure):
 		return err // the context's
 	case failure.Kind == runtime.Transient && failure.Err != nil: // no status came
-		return c.fail(runtime.Fatal, failure.Err, "no score server answers at %s: is it running? start it, or mend `url`", c.base)
+		return c.server.Fail(runtime.Fatal, failure.Err, "no score server answers at %s: is it running? start it, or mend `url`", c.server.Base())
 	default:
 		return err
 	}
@@ -220,129 +215,13 @@ func (c *Client) Check(ctx context.Context) error {
 		Protocol int    `json:"protocol"`
 		Revision string `json:"revision"`
 	}
-	switch err := json.Unmarshal(got, &about); {
+	switch err := json.Unmarshal(got.Body, &about); {
 	case err != nil || about.Protocol == 0:
-		return c.fail(runtime.Fatal, err, "%s is no score server: set `url` to the base address of one", c.base)
+		return c.server.Fail(runtime.Fatal, err, "%s is no score server: set `url` to the base address of one", c.server.Base())
 	case about.Protocol != protocol:
-		return c.fail(runtime.Fatal, nil, "the score server at %s speaks version %d of the protocol: want version %d, that of this program", c.base, about.Protocol, protocol)
+		return c.server.Fail(runtime.Fatal, nil, "the score server at %s speaks version %d of the protocol: want version %d, that of this program", c.server.Base(), about.Protocol, protocol)
 	case !strings.HasPrefix(about.Revision, c.o.Revision):
-		return c.fail(runtime.Fatal, nil, "the score server at %s has revision %s, and `revision` is %q: set `revision` to that of the server, or start it with the other weights", c.base, quote([]byte(about.Revision)), c.o.Revision)
+		return c.server.Fail(runtime.Fatal, nil, "the score server at %s has revision %s, and `revision` is %q: set `revision` to that of the server, or start it with the other weights", c.server.Base(), c.server.Quote(about.Revision), c.o.Revision)
 	}
 	return nil
-}
-
-// exchange sends one request when there is a slot for it, and returns the whole
-// body of the answer. An error is the context's or a *runtime.Error.
-func (c *Client) exchange(ctx context.Context, timeout time.Duration, method string, body []byte, path ...string) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if c.o.KeyEnv != "" && c.key == "" {
-		return nil, c.fail(runtime.Fatal, nil, "the environment variable %s is not set: put the key into it", c.o.KeyEnv)
-	}
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	timed, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	request, err := http.NewRequestWithContext(timed, method, c.base.JoinPath(path...).String(), bytes.NewReader(body))
-	if err != nil {
-		return nil, c.fail(runtime.Fatal, err, "the request cannot be made")
-	}
-	if len(body) > 0 {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	if c.key != "" {
-		request.Header.Set("Authorization", "Bearer "+c.key)
-	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		return nil, c.transportError(ctx, timeout, err, "no answer came")
-	}
-	defer response.Body.Close()
-	got, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
-	switch {
-	case response.StatusCode != http.StatusOK: // however much of its reason came through
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		return nil, c.statusError(response, got)
-	case err != nil:
-		return nil, c.transportError(ctx, timeout, err, "the answer broke off")
-	case len(got) > maxAnswer:
-		return nil, c.fail(runtime.Malformed, nil, "the answer has more than %d bytes", maxAnswer)
-	}
-	return got, nil
-}
-
-// transportError is the failure of a request that got no whole answer.
-func (c *Client) transportError(ctx context.Context, timeout time.Duration, err error, what string) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	trouble := runtime.TransportTrouble(err)
-	if trouble == runtime.Slow {
-		what = fmt.Sprintf("%s within %v", what, timeout)
-	}
-	failure := c.fail(runtime.Transient, err, "%s", what)
-	failure.Trouble = trouble
-	return failure
-}
-
-// statusError is the failure that a status other than 200 means. An image that
-// the server cannot score is 422, a server that still loads or has a full queue
-// answers 503.
-func (c *Client) statusError(response *http.Response, body []byte) error {
-	said := fmt.Sprintf("the score server answered %d %s: %s", response.StatusCode, http.StatusText(response.StatusCode), quote(complaint(body)))
-	switch status := response.StatusCode; {
-	case status == http.StatusUnprocessableEntity:
-		return c.fail(runtime.Refused, nil, "%s", said)
-	case status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge:
-		return c.fail(runtime.Invalid, nil, "%s", said)
-	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return c.fail(runtime.Fatal, nil, "%s; set `key_env` to the environment variable that holds a valid key", said)
-	case status == http.StatusTooManyRequests || status >= 500 && status != http.StatusNotImplemented:
-		failure := c.fail(runtime.Transient, nil, "%s", said)
-		failure.Trouble = runtime.StatusTrouble(status)
-		if seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 63); err == nil {
-			failure.RetryAfter = time.Duration(min(seconds, 24*3600)) * time.Second
-		}
-		return failure
-	}
-	return c.fail(runtime.Fatal, nil, "%s; this is no answer of a score server, so `url` may be that of another service", said)
-}
-
-// complaint is the server's own sentence, or else the whole body.
-func complaint(body []byte) []byte {
-	var form struct {
-		Error struct {
-			Message string `json:"message"`
-		} `json:"error"`
-	}
-	if json.Unmarshal(body, &form) != nil || form.Error.Message == "" {
-		return body
-	}
-	return []byte(form.Error.Message)
-}
-
-// quote makes a server's words fit for a sentence: short, and on one line.
-func quote(s []byte) string {
-	const most = 300 // bytes
-	text := strings.TrimSpace(string(s))
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	return strconv.Quote(text)
-}
-
-// fail makes an error, without the key, which a server may have echoed.
-func (c *Client) fail(kind runtime.Kind, cause error, format string, args ...any) *runtime.Error {
-	reason := fmt.Sprintf(format, args...)
-	if c.key != "" {
-		reason = strings.ReplaceAll(reason, c.key, "[key]")
-	}
-	return &runtime.Error{Kind: kind, Model: c.Identity(), Reason: reason, Err: cause}
 }

@@ -29,13 +29,13 @@ func (c *Client) parse(body []byte, r runtime.Request) (runtime.Answer, error) {
 	var got answer
 	switch err := json.Unmarshal(body, &got); {
 	case !json.Valid(body):
-		return runtime.Answer{}, c.fail(runtime.Transient, nil, "the answer is not JSON: %s", quote(string(body)))
+		return runtime.Answer{}, c.server.Fail(runtime.Transient, nil, "the answer is not JSON: %s", c.server.Quote(string(body)))
 	case err != nil || got.Finish == "":
-		return runtime.Answer{}, c.fail(runtime.Fatal, err, "the answer is no answer of a worker, so `url` may be that of another service: %s", quote(string(body)))
+		return runtime.Answer{}, c.server.Fail(runtime.Fatal, err, "the answer is no answer of a worker, so `url` may be that of another service: %s", c.server.Quote(string(body)))
 	case got.Finish == "length":
-		return runtime.Answer{}, c.fail(runtime.Truncated, nil, "the text hit its length limit")
+		return runtime.Answer{}, c.server.Fail(runtime.Truncated, nil, "the text hit its length limit")
 	case got.Finish != "stop":
-		return runtime.Answer{}, c.fail(runtime.Malformed, nil, "`finish` is %s, which does not say that the answer is finished", quote(got.Finish))
+		return runtime.Answer{}, c.server.Fail(runtime.Malformed, nil, "`finish` is %s, which does not say that the answer is finished", c.server.Quote(got.Finish))
 	}
 	if r.Want == runtime.Paint {
 		if err := c.painted(got.Image, r.Sampling); err != nil {
@@ -44,7 +44,7 @@ func (c *Client) parse(body []byte, r runtime.Request) (runtime.Answer, error) {
 		got.Text = ""
 	} else {
 		if strings.TrimSpace(got.Text) == "" {
-			return runtime.Answer{}, c.fail(runtime.Empty, nil, "the answer holds no text")
+			return runtime.Answer{}, c.server.Fail(runtime.Empty, nil, "the answer holds no text")
 		}
 		got.Image = nil
 	}
@@ -59,17 +59,17 @@ func (c *Client) parse(body []byte, r runtime.Request) (runtime.Answer, error) {
 // painted returns an error unless the image is whole and of the size asked for.
 func (c *Client) painted(encoded []byte, s runtime.Sampling) error {
 	if len(encoded) == 0 {
-		return c.fail(runtime.Transient, nil, "the answer holds no image")
+		return c.server.Fail(runtime.Transient, nil, "the answer holds no image")
 	}
 	ref, err := images.Probe(encoded) // the size before the pixels, which it bounds
 	switch {
 	case err != nil:
-		return c.fail(runtime.Transient, err, "the answer is no image")
+		return c.server.Fail(runtime.Transient, err, "the answer is no image")
 	case s.Width != 0 && ref.Width != s.Width || s.Height != 0 && ref.Height != s.Height:
-		return c.fail(runtime.Fatal, nil, "the image has %d×%d pixels, and %d×%d were asked for: is `url` that of a worker of this version?", ref.Width, ref.Height, s.Width, s.Height)
+		return c.server.Fail(runtime.Fatal, nil, "the image has %d×%d pixels, and %d×%d were asked for: is `url` that of a worker of this version?", ref.Width, ref.Height, s.Width, s.Height)
 	}
 	if _, err := images.Decode(encoded); err != nil {
-		return c.fail(runtime.Transient, err, "the image does not decode")
+		return c.server.Fail(runtime.Transient, err, "the image does not decode")
 	}
 	return nil
 }

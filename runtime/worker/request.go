@@ -55,7 +55,7 @@ func (c *Client) encode(r runtime.Request) ([]byte, error) {
 	case runtime.Paint:
 		for _, side := range []int{s.Width, s.Height} {
 			if side < 0 || side > maxSide || side%sideStep != 0 {
-				return nil, c.fail(runtime.Fatal, nil, "the image size is %d×%d: the worker paints sides that are multiples of %d up to %d pixels", s.Width, s.Height, sideStep, maxSide)
+				return nil, c.server.Fail(runtime.Fatal, nil, "the image size is %d×%d: the worker paints sides that are multiples of %d up to %d pixels", s.Width, s.Height, sideStep, maxSide)
 			}
 		}
 		body.Width, body.Height, body.Steps, body.Shift, body.CFGRenorm = s.Width, s.Height, s.Steps, s.Shift, s.CFGRenorm
@@ -73,11 +73,11 @@ func (c *Client) encode(r runtime.Request) ([]byte, error) {
 			body.CFGInterval = &s.CFGInterval
 		}
 	default:
-		return nil, c.fail(runtime.Fatal, nil, "the request wants %q: want %q or %q", r.Want, runtime.Text, runtime.Paint)
+		return nil, c.server.Fail(runtime.Fatal, nil, "the request wants %q: want %q or %q", r.Want, runtime.Text, runtime.Paint)
 	}
 	encoded, err := json.Marshal(body)
 	if err != nil { // a number that JSON has no word for
-		return nil, c.fail(runtime.Fatal, err, "the request cannot be written as JSON")
+		return nil, c.server.Fail(runtime.Fatal, err, "the request cannot be written as JSON")
 	}
 	return encoded, nil
 }
@@ -87,13 +87,13 @@ func (c *Client) parts(name string, context []runtime.Part) ([]part, error) {
 	for i, p := range context {
 		if p.Image == nil {
 			if strings.Contains(p.Text, "<|im_start|>") || strings.Contains(p.Text, "<|im_end|>") {
-				return nil, c.fail(runtime.Refused, nil, "part %d of the %s holds a control token, which would make another context of it", i+1, name)
+				return nil, c.server.Fail(runtime.Refused, nil, "part %d of the %s holds a control token, which would make another context of it", i+1, name)
 			}
 			out = append(out, part{Text: &p.Text})
 			continue
 		}
 		if _, err := images.Probe(p.Image.Bytes); err != nil {
-			return nil, c.fail(runtime.Refused, err, "part %d of the %s is no image", i+1, name)
+			return nil, c.server.Fail(runtime.Refused, err, "part %d of the %s is no image", i+1, name)
 		}
 		out = append(out, part{Image: p.Image.Bytes})
 	}

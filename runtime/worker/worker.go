@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/irgdata/irgdata/runtime"
+	"github.com/irgdata/irgdata/runtime/exchange"
 )
 
 // Options say where a worker is.
@@ -79,10 +80,8 @@ func (o Options) withDefaults() Options {
 // Client is a model behind a worker. It is safe for concurrent use, and the
 // caller closes it.
 type Client struct {
-	o     Options
-	base  *url.URL
-	slots chan struct{} // one for each request at the worker
-	http  http.Client
+	o      Options
+	server *exchange.Exchange
 }
 
 // New returns a client; it sends nothing.
@@ -91,21 +90,17 @@ func New(o Options) (*Client, error) {
 		return nil, fmt.Errorf("model %s: %w", o.Name, err)
 	}
 	o = o.withDefaults()
-	base, err := url.Parse(o.URL)
-	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", o.Name, err)
-	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = o.Parallel
-	c := &Client{o: o, base: base, slots: make(chan struct{}, o.Parallel)}
-	c.http.Transport = transport
-	// A redirect would carry contexts to a host that nobody configured.
-	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return c, nil
+	c := &Client{o: o}
+	var err error
+	c.server, err = exchange.New(exchange.Options{
+		Identity: c.Identity(), URL: o.URL, Timeout: o.Timeout, Parallel: o.Parallel, MaxAnswer: o.MaxAnswer,
+		Server: "the worker", Kind: "a worker",
+	})
+	return c, err
 }
 
 // Close gives idle connections back. No call may be under way.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.server.Close() }
 
 // Identity implements [runtime.Model].
 func (c *Client) Identity() runtime.Identity {
@@ -121,9 +116,9 @@ func (c *Client) Generate(ctx context.Context, r runtime.Request) (runtime.Answe
 	if err != nil {
 		return runtime.Answer{}, err
 	}
-	got, err := c.exchange(ctx, http.MethodPost, body, "v1", "generate")
+	got, err := c.server.Do(ctx, exchange.Call{Method: http.MethodPost, Path: "v1/generate", ContentType: "application/json", Body: body})
 	if err != nil {
 		return runtime.Answer{}, err
 	}
-	return c.parse(got, r)
+	return c.parse(got.Body, r)
 }
