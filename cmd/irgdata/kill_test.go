@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"database/sql"
@@ -172,6 +173,53 @@ func TestInterruptedBuild(t *testing.T) {
 	}
 	if len(finished) == 0 {
 		t.Error("nothing was kept")
+	}
+}
+
+// TestSecondInterrupt: after the first Ctrl-C a build waits for the calls under
+// way, here for one that never ends; the second ends it at once, and the next
+// build goes on.
+func TestSecondInterrupt(t *testing.T) {
+	pairs := filepath.Join(t.TempDir(), "pairs")
+	if err := scenes.WriteSamples(pairs, 5, 3); err != nil {
+		t.Fatal(err)
+	}
+	models := newModelServer(t)
+	dir := t.TempDir()
+	text := fmt.Sprintf(killedConfig, pairs, models.URL, models.URL)
+	if err := os.WriteFile(filepath.Join(dir, "irgdata.yaml"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	asked, release := make(chan struct{}), make(chan struct{})
+	models.onRequest(5, func() { close(asked); <-release })
+	cmd := command(t.Context(), dir, "build")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	_ = cmd.Process.Signal(os.Interrupt) // if it has ended, the lines tell
+	lines := bufio.NewScanner(stderr)
+	waits := false
+	for !waits && lines.Scan() {
+		waits = strings.Contains(lines.Text(), "waited for")
+	}
+	if !waits {
+		t.Error("it does not say that it waits for the calls under way")
+	}
+	_ = cmd.Process.Signal(os.Interrupt)
+	for lines.Scan() { // until it has ended
+	}
+	_ = cmd.Wait() // the exit code tells
+	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
+		t.Errorf("code %d, want %d", code, exitInterrupted)
+	}
+	close(release)
+	if out, err := command(t.Context(), dir, "build").CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

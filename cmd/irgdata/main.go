@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/sourcegraph/conc"
 	"github.com/spf13/cobra"
 
 	"github.com/irgdata/irgdata/runtime/servers"
@@ -52,10 +53,8 @@ func main() {
 
 // run executes a command line and returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible()
 	defer stop()
-	// The first signal ends the run in order, the second one at once.
-	defer context.AfterFunc(ctx, stop)()
 
 	root := newRoot()
 	root.SetArgs(args)
@@ -70,6 +69,38 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "irgdata: %v\n", err)
 	}
 	return code
+}
+
+// interruptible returns a context that the first interrupt ends, so that a run
+// ends in order. The second one ends the program at once: what was paid for is on
+// the disk. This holds also where the shell has interrupts ignored, as it does for
+// what it starts in the background. The caller calls stop.
+func interruptible() (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals, done := make(chan os.Signal, 2), make(chan struct{})
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	var watch conc.WaitGroup
+	watch.Go(func() {
+		for ctx.Err() == nil {
+			select {
+			case <-signals:
+				cancel()
+			case <-done:
+				return
+			}
+		}
+		select {
+		case <-signals:
+			os.Exit(exitInterrupted)
+		case <-done:
+		}
+	})
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		watch.Wait()
+		cancel()
+	}
 }
 
 func exitCode(ctx context.Context, err error) int {

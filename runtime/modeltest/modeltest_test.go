@@ -2,6 +2,9 @@ package modeltest_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -15,6 +18,7 @@ import (
 	"github.com/irgdata/irgdata/runtime/modeltest"
 	"github.com/irgdata/irgdata/runtime/scenes"
 	"github.com/irgdata/irgdata/runtime/serve"
+	"github.com/irgdata/irgdata/runtime/worker"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -92,6 +96,64 @@ func served(t *testing.T, so serve.Options, co chat.Options) runtime.Model {
 	return c
 }
 
+// workerOf is the model in the box behind the protocol of a worker
+// (docs/worker-protocol.md), over loopback. What it refuses is a bad request
+// there.
+func workerOf(t *testing.T, id runtime.Identity) runtime.Model {
+	t.Helper()
+	type part struct {
+		Text  string
+		Image []byte
+	}
+	parts := func(list []part) (out []runtime.Part) {
+		for _, p := range list {
+			if p.Image != nil {
+				out = append(out, runtime.ImagePart(irgdata.ImageRef{}, p.Image))
+			} else {
+				out = append(out, runtime.TextPart(p.Text))
+			}
+		}
+		return out
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/model", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"protocol":1,"checkpoint":%q}`, id.Revision)
+	})
+	mux.HandleFunc("POST /v1/generate", func(w http.ResponseWriter, r *http.Request) {
+		var body struct {
+			Context       []part
+			Want          runtime.Output
+			Seed          uint64
+			Width, Height int
+			CFGText       struct{ Context []part } `json:"cfg_text"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		a, err := scenes.New().Generate(r.Context(), runtime.Request{
+			Context: parts(body.Context), Negative: parts(body.CFGText.Context), Want: body.Want,
+			Sampling: runtime.Sampling{Seed: body.Seed, Width: body.Width, Height: body.Height},
+		})
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"text": a.Text, "image": a.Image, "finish": "stop", "seconds": a.Elapsed.Seconds()}) // the client may be gone
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	c, err := worker.New(worker.Options{Name: id.Name, Revision: id.Revision, URL: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	if err := c.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // TestModels runs the suite, and compares every answer over a wire with the
 // direct one.
 func TestModels(t *testing.T) {
@@ -108,6 +170,19 @@ func TestModels(t *testing.T) {
 	}
 	t.Run("scenes", func(t *testing.T) {
 		modeltest.Run(t, func(*testing.T) runtime.Model { return scenes.New() }, caps)
+	})
+	t.Run("worker", func(t *testing.T) {
+		inOrder := caps
+		inOrder.Identity = runtime.Identity{Name: scenes.Name, Revision: "sha256:0123456789abcdef"}
+		inOrder.Judged, inOrder.Refused = nil, nil // the protocol has neither
+		modeltest.Run(t, func(t *testing.T) runtime.Model { return workerOf(t, inOrder.Identity) }, inOrder)
+		model := workerOf(t, inOrder.Identity)
+		for name, step := range all {
+			want, got := answer(t, scenes.New(), step), answer(t, model, step)
+			if want.Text != got.Text || !bytes.Equal(want.Image, got.Image) {
+				t.Errorf("%s: another answer than the direct one: %.200q", name, got.Text)
+			}
+		}
 	})
 	writes := caps
 	writes.ImageFromText, writes.ImageFromImage = nil, nil
