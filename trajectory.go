@@ -75,6 +75,25 @@ type Trajectory struct {
 	Failures []Failure
 	// Judgements are what judge and scorers said, in the order of the questions.
 	Judgements []Judgement
+	// Unanswered: a call got no answer that the ledger keeps, and the next run
+	// makes it again. It is in no shard.
+	Unanswered bool
+}
+
+// Calls is the number of calls that the trajectory took.
+func (t Trajectory) Calls() int {
+	n := len(t.Failures)
+	for _, f := range t.Slots {
+		if !f.Call.IsZero() {
+			n++
+		}
+	}
+	for i, j := range t.Judgements { // the numbers of one call follow each other
+		if i == 0 || j.Call != t.Judgements[i-1].Call {
+			n++
+		}
+	}
+	return n
 }
 
 // Failure is a model call that gave no usable answer.

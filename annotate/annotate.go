@@ -101,7 +101,6 @@ type Annotator struct {
 	images  *images.Store
 	ledger  *manifests.Ledger
 	tally   *Tally
-	judged  *Opinions
 	spent   *manifests.Spending
 }
 
@@ -112,7 +111,7 @@ func New(o Options, images *images.Store, ledger *manifests.Ledger) (*Annotator,
 	}
 	a := &Annotator{
 		o: o, steps: modes.StepsFor(o.Strategy, o.Modes, o.PaintReferences), questions: o.questions(), images: images, ledger: ledger,
-		tally: newTally(), judged: newOpinions(), spent: manifests.NewSpending(o.Budget, o.Prices),
+		tally: newTally(), spent: manifests.NewSpending(o.Budget, o.Prices),
 	}
 	a.calls = slices.Clone(a.steps)
 	for _, q := range a.questions {
@@ -125,11 +124,11 @@ func New(o Options, images *images.Store, ledger *manifests.Ledger) (*Annotator,
 	return a, nil
 }
 
+// Questions are those that judge and scorers are asked.
+func (a *Annotator) Questions() []modes.Question { return a.questions }
+
 // Tally counts the calls made and reused so far.
 func (a *Annotator) Tally() *Tally { return a.tally }
-
-// Opinions counts what judge and scorers said so far.
-func (a *Annotator) Opinions() *Opinions { return a.judged }
 
 // Used says what the calls made so far used and cost.
 func (a *Annotator) Used() manifests.Usage { return a.spent.Used() }
@@ -142,8 +141,8 @@ func (a *Annotator) Used() manifests.Usage { return a.spent.Used() }
 // there. An Annotator's runs share one budget.
 func (a *Annotator) Run(ctx context.Context, pairs iter.Seq2[irgdata.Item[irgdata.Pair], error]) iter.Seq2[irgdata.Item[irgdata.Trajectory], error] {
 	return flow.Map(ctx, pairs, flow.Options{Workers: a.o.Workers, Window: a.o.Window}, func(ctx context.Context, p irgdata.Item[irgdata.Pair]) (irgdata.Item[irgdata.Trajectory], error) {
-		if p.Reject != nil {
-			return irgdata.Item[irgdata.Trajectory]{Reject: p.Reject}, nil
+		if p.Reject != nil || p.Cut != nil {
+			return irgdata.Item[irgdata.Trajectory]{Reject: p.Reject, Cut: p.Cut}, nil
 		}
 		t, err := a.fill(ctx, p.Value)
 		if err == nil {
@@ -164,6 +163,7 @@ func (a *Annotator) fill(ctx context.Context, p irgdata.Pair) (irgdata.Trajector
 			return t, fmt.Errorf("annotate pair %s: step %s: %w", p.ID, step.Name, err)
 		}
 		if c.Failed() {
+			t.Unanswered = t.Unanswered || unanswered(c)
 			t.Failures = append(t.Failures, irgdata.Failure{Slot: step.Fills, Step: step.Name, Rule: c.Rule, Reason: c.Reason})
 			continue
 		}
@@ -246,6 +246,11 @@ func (a *Annotator) call(ctx context.Context, step modes.Step, t irgdata.Traject
 
 // Unavailable is the rule of a call that got no answer for transient reasons.
 const Unavailable = "unavailable"
+
+// unanswered reports whether a failed call is in no ledger.
+func unanswered(c manifests.Call) bool {
+	return !(&runtime.Error{Kind: runtime.Kind(c.Rule)}).Answered()
+}
 
 // keepWithin bounds the keeping of an answer when the run is over.
 const keepWithin = 5 * time.Minute

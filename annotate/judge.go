@@ -25,6 +25,7 @@ func (a *Annotator) judge(ctx context.Context, t *irgdata.Trajectory) error {
 			if err != nil {
 				return fmt.Errorf("annotate pair %s: question %s: %w", t.Pair.ID, q.Name, err)
 			}
+			t.Unanswered = t.Unanswered || c.Failed() && unanswered(c)
 			about := ""
 			if q.Each {
 				about = quote
@@ -36,7 +37,6 @@ func (a *Annotator) judge(ctx context.Context, t *irgdata.Trajectory) error {
 			t.Judgements = append(t.Judgements, judgements...)
 		}
 	}
-	a.judged.add(a.questions, *t)
 	return nil
 }
 

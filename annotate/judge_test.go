@@ -160,12 +160,14 @@ func TestOpinions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, err := range a.Run(t.Context(), b.sequence()) {
+		opinions := manifests.NewOpinions(a.Questions())
+		for item, err := range a.Run(t.Context(), b.sequence()) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			opinions.Add(item.Value)
 		}
-		counts[i] = a.Opinions().Counts()
+		counts[i] = opinions.Counts()
 	}
 	if diff := cmp.Diff(counts[0], counts[1]); diff != "" {
 		t.Error(diff)

@@ -2,6 +2,8 @@ package annotate
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"iter"
 	"slices"
 
@@ -121,6 +123,16 @@ func (a *Annotator) StepNames() []string {
 		names = append(names, step.ID())
 	}
 	return names
+}
+
+// CallsDigest is that of all kinds of call, with everything that shapes them but
+// the run's options.
+func (a *Annotator) CallsDigest() (irgdata.Digest, error) {
+	text, err := json.Marshal(a.calls)
+	if err != nil {
+		return irgdata.Digest{}, fmt.Errorf("annotate: digest the calls: %w", err)
+	}
+	return irgdata.DigestOf(text), nil
 }
 
 // Bindings lists the models of the roles that steps and questions need, in the

@@ -78,7 +78,7 @@ func BenchmarkWriteShards(b *testing.B) {
 		b.StopTimer()
 		dest := newStore(b)
 		b.StartTimer()
-		if _, err := export.WriteShards(b.Context(), given(all), pictures, dest, benchShards(b)); err != nil {
+		if _, _, err := export.WriteShards(b.Context(), given(all), pictures, dest, new(export.Previous), benchShards(b)); err != nil {
 			b.Fatal(err)
 		}
 	}

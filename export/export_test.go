@@ -107,7 +107,7 @@ func publish(ctx context.Context, t testing.TB, store blob.Store, n, workers int
 }
 
 func publishItems(ctx context.Context, store blob.Store, items iter.Seq2[irgdata.Item[irgdata.Judged], error], pictures *images.Store, o export.ShardOptions) (manifests.Snapshot, error) {
-	content, err := export.WriteShards(ctx, items, pictures, store, o)
+	content, _, err := export.WriteShards(ctx, items, pictures, store, new(export.Previous), o)
 	if err != nil {
 		return manifests.Snapshot{}, err
 	}
@@ -650,14 +650,14 @@ func TestBrokenSequenceStops(t *testing.T) {
 	store := newStore(t)
 	pictures := images.NewStore(store)
 	broken := errors.New("broken")
-	_, err := export.WriteShards(t.Context(), func(yield func(irgdata.Item[irgdata.Judged], error) bool) {
+	_, _, err := export.WriteShards(t.Context(), func(yield func(irgdata.Item[irgdata.Judged], error) bool) {
 		for item, err := range items(t.Context(), 5, pictures) {
 			if !yield(item, err) {
 				return
 			}
 		}
 		yield(irgdata.Item[irgdata.Judged]{}, broken)
-	}, pictures, store, shardOptions(t, 2))
+	}, pictures, store, new(export.Previous), shardOptions(t, 2))
 	if !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}

@@ -34,8 +34,8 @@ type Options struct {
 func Run(ctx context.Context, trajectories iter.Seq2[irgdata.Item[irgdata.Trajectory], error], o Options, store *images.Store) iter.Seq2[irgdata.Item[irgdata.Judged], error] {
 	panel := NewPanel(o.Modes, o.Rules)
 	return flow.Map(ctx, trajectories, flow.Options{Workers: o.Workers}, func(ctx context.Context, t irgdata.Item[irgdata.Trajectory]) (irgdata.Item[irgdata.Judged], error) {
-		if t.Reject != nil {
-			return irgdata.Item[irgdata.Judged]{Reject: t.Reject}, nil
+		if t.Reject != nil || t.Cut != nil {
+			return irgdata.Item[irgdata.Judged]{Reject: t.Reject, Cut: t.Cut}, nil
 		}
 		j, err := panel.measure(ctx, t.Value, o, store)
 		if err != nil {

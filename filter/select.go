@@ -23,6 +23,15 @@ type SelectOptions struct {
 	Work string
 }
 
+// Selects reports whether anything is bounded, so that what becomes of a
+// trajectory depends on the others.
+func Selects(o SelectOptions) bool { return o.templates() >= 0 || o.Selection.Wanted() }
+
+// templates is the place of the rule on templates, less than 0 for none.
+func (o SelectOptions) templates() int {
+	return slices.IndexFunc(o.Rules, func(r Rule) bool { return r.dataset })
+}
+
 // Select takes what the dataset as a whole has enough of out of the sequence,
 // which keeps its order; what it takes out is a reject. What stays depends on
 // the items alone, and not on their order. The sequence is read to its end,
@@ -30,10 +39,10 @@ type SelectOptions struct {
 // trajectory, and 96 more where the rule on templates is used. Where nothing is
 // bounded the sequence is passed on as it is.
 func Select(ctx context.Context, judged iter.Seq2[irgdata.Item[irgdata.Judged], error], o SelectOptions) iter.Seq2[irgdata.Item[irgdata.Judged], error] {
-	templates := slices.IndexFunc(o.Rules, func(r Rule) bool { return r.dataset })
-	if templates < 0 && !o.Selection.Wanted() {
+	if !Selects(o) {
 		return judged
 	}
+	templates := o.templates()
 	return func(yield func(irgdata.Item[irgdata.Judged], error) bool) {
 		var none irgdata.Item[irgdata.Judged]
 		s := newSelector(o)

@@ -146,6 +146,10 @@ type Options struct {
 	// Saw, unless nil, is called for each item of the first pass, by the
 	// goroutine that ranges over the result.
 	Saw func()
+	// Unsettled, unless nil, is called by the same goroutine when the next run
+	// may make something else of the same units: what could not be read is tried
+	// again.
+	Unsettled func()
 }
 
 // Validate reports the first mistake.

@@ -103,6 +103,9 @@ func (s *scanner) scan(ctx context.Context) iter.Seq2[found, error] {
 				delete(under, d.run.key)
 				continue
 			}
+			if err == nil && d.entry.Retry {
+				s.unsettled()
+			}
 			if !yield(found{d.feed, d.entry}, err) || err != nil {
 				return
 			}
@@ -113,6 +116,13 @@ func (s *scanner) scan(ctx context.Context) iter.Seq2[found, error] {
 				return
 			}
 		}
+	}
+}
+
+// unsettled says that the next run may find something else.
+func (s *scanner) unsettled() {
+	if s.o.Unsettled != nil {
+		s.o.Unsettled()
 	}
 }
 
@@ -158,7 +168,11 @@ func (s *scanner) part(ctx context.Context, r *run) error {
 }
 
 func (s *scanner) save(ctx context.Context, r *run) error {
-	return s.catalog.Save(ctx, r.key, manifests.Record{Number: r.after, Source: r.source, Items: r.entries})
+	kept, err := s.catalog.Save(ctx, r.key, manifests.Record{Number: r.after, Source: r.source, Items: r.entries})
+	if err == nil && !kept {
+		s.unsettled()
+	}
+	return err
 }
 
 // jobs mixes the jobs of the feeds, up to the limit.
@@ -245,7 +259,7 @@ func (s *scanner) lookUp(ctx context.Context, feed int, unit Unit) (known []Entr
 	if s.catalog == nil || unit.Version.IsZero() {
 		return nil, nil, nil
 	}
-	key := irgdata.NewDigester(entryVersion).Text(s.feeds[feed].Place).Text(source.Options()).Text(s.admit.identity()).Digest(unit.Version).Sum()
+	key := s.key(feed, unit)
 	record, err := s.catalog.Load(ctx, key)
 	if err != nil {
 		return nil, nil, err
@@ -275,6 +289,12 @@ func (s *scanner) lookUp(ctx context.Context, feed int, unit Unit) (known []Entr
 		return known, nil, nil
 	}
 	return nil, r, nil
+}
+
+// key is that of a unit in the catalog.
+func (s *scanner) key(feed int, unit Unit) irgdata.Digest {
+	f := s.feeds[feed]
+	return irgdata.NewDigester(entryVersion).Text(f.Place).Text(f.Source.Options()).Text(s.admit.identity()).Digest(unit.Version).Sum()
 }
 
 // again reports whether a download that was refused for good is tried again.

@@ -71,10 +71,7 @@ func (c *Catalog) Load(ctx context.Context, unit irgdata.Digest) (Record, error)
 		if err != nil {
 			return Record{}, fmt.Errorf("catalog: list the records of unit %s: %w", unit, err)
 		}
-		number, err := strconv.Atoi(strings.TrimSuffix(path.Base(o.Key), catalogSuffix))
-		if err == nil && o.Key == catalogKey(unit, number) {
-			r.Number = max(r.Number, number)
-		}
+		r.Number = max(r.Number, recordNumber(o.Key, unit))
 	}
 	if r.Number == 0 {
 		return r, nil
@@ -113,21 +110,49 @@ func (c *Catalog) Each(ctx context.Context, see func(Record) error) error {
 	return nil
 }
 
+// Numbers lists the units with the numbers of their newest records.
+func (c *Catalog) Numbers(ctx context.Context) (map[irgdata.Digest]int, error) {
+	numbers := map[irgdata.Digest]int{}
+	for o, err := range c.store.List(ctx, catalogPrefix) {
+		if err != nil {
+			return nil, fmt.Errorf("catalog: list the records: %w", err)
+		}
+		unit, err := irgdata.ParseDigest(path.Base(path.Dir(o.Key)))
+		if err != nil {
+			continue // no object of ours
+		}
+		numbers[unit] = max(numbers[unit], recordNumber(o.Key, unit))
+	}
+	return numbers, nil
+}
+
+// recordNumber is that of the unit's record under the key, 0 if it is none.
+func recordNumber(key string, unit irgdata.Digest) int {
+	number, err := strconv.Atoi(strings.TrimSuffix(path.Base(key), catalogSuffix))
+	if err != nil || key != catalogKey(unit, number) {
+		return 0
+	}
+	return number
+}
+
 // Save keeps the record as the one after that of its number. If another run has
-// kept one meanwhile, that one stays.
-func (c *Catalog) Save(ctx context.Context, unit irgdata.Digest, r Record) error {
+// kept one meanwhile, that one stays, and kept is false.
+func (c *Catalog) Save(ctx context.Context, unit irgdata.Digest, r Record) (kept bool, err error) {
 	if c.readOnly {
-		return nil
+		return true, nil
 	}
 	encoded, err := encodeRecord(r)
 	if err != nil {
-		return fmt.Errorf("catalog: unit %s: %w", unit, err)
+		return false, fmt.Errorf("catalog: unit %s: %w", unit, err)
 	}
 	err = blob.PutBytes(ctx, c.store, catalogKey(unit, r.Number+1), encoded, blob.PutOptions{CreateOnly: true})
-	if err != nil && !errors.Is(err, blob.ErrExists) {
-		return fmt.Errorf("catalog: %w", err)
+	if errors.Is(err, blob.ErrExists) {
+		return false, nil
 	}
-	return nil
+	if err != nil {
+		return false, fmt.Errorf("catalog: %w", err)
+	}
+	return true, nil
 }
 
 func encodeRecord(r Record) ([]byte, error) {

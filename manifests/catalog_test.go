@@ -31,15 +31,15 @@ func TestCatalog(t *testing.T) {
 		}
 	}
 	check(0, nil)
-	if err := c.Save(t.Context(), unit, manifests.Record{Items: items(`{"a":1}`, `{"b":"<&>"}`)}); err != nil {
+	if _, err := c.Save(t.Context(), unit, manifests.Record{Items: items(`{"a":1}`, `{"b":"<&>"}`)}); err != nil {
 		t.Fatal(err)
 	}
 	check(1, items(`{"a":1}`, `{"b":"<&>"}`))
-	if err := c.Save(t.Context(), unit, manifests.Record{Items: items(`{"late":1}`)}); err != nil {
+	if _, err := c.Save(t.Context(), unit, manifests.Record{Items: items(`{"late":1}`)}); err != nil {
 		t.Fatal(err)
 	}
 	check(1, items(`{"a":1}`, `{"b":"<&>"}`))
-	if err := c.Save(t.Context(), unit, manifests.Record{Number: 1, Items: items()}); err != nil {
+	if _, err := c.Save(t.Context(), unit, manifests.Record{Number: 1, Items: items()}); err != nil {
 		t.Fatal(err)
 	}
 	check(2, []json.RawMessage{})
@@ -57,7 +57,7 @@ func TestCatalog(t *testing.T) {
 		}
 	}
 	check(2, nil)
-	if err := c.Save(t.Context(), unit, manifests.Record{Number: 2, Items: items(`1`)}); err != nil {
+	if _, err := c.Save(t.Context(), unit, manifests.Record{Number: 2, Items: items(`1`)}); err != nil {
 		t.Fatal(err)
 	}
 	check(3, items(`1`))

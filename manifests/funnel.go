@@ -52,6 +52,18 @@ func (l Losses) Add(stage, rule string) {
 	l[stage][rule]++
 }
 
+// Merge counts what left another funnel.
+func (l Losses) Merge(f Funnel) {
+	for _, s := range f.Stages {
+		for _, r := range s.Reasons {
+			if l[s.Stage] == nil {
+				l[s.Stage] = map[string]int64{}
+			}
+			l[s.Stage][r.Rule] += r.Count
+		}
+	}
+}
+
 // Funnel makes the funnel of so many items.
 func (l Losses) Funnel(mode string, items int64) Funnel {
 	f := Funnel{Mode: mode}
@@ -131,4 +143,16 @@ func (h *Histogram) Add(length int64) {
 	h.Counts[at]++
 	h.Sum += length
 	h.Most = max(h.Most, length)
+}
+
+// Merge adds the lengths of another one.
+func (h *Histogram) Merge(other Histogram) {
+	for len(h.Counts) < len(other.Counts) {
+		h.Counts = append(h.Counts, 0)
+	}
+	for i, n := range other.Counts {
+		h.Counts[i] += n
+	}
+	h.Sum += other.Sum
+	h.Most = max(h.Most, other.Most)
 }

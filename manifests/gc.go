@@ -75,7 +75,7 @@ const collectors = 16
 // Collect deletes the objects that nobody needs. The caller has begun a run
 // that is alone, or asks for a dry run.
 //
-// Needed are the shards, rejects and members of all snapshots that have not
+// Needed are the shards, rejects, members and provenance of all snapshots that have not
 // expired, the newest record of each unit of the catalog, and all images but
 // those of removed pairs: a source may no longer have what came from it. Nothing
 // else of the store is ever deleted: not the newest snapshot,
@@ -93,7 +93,7 @@ func Collect(ctx context.Context, store blob.Store, run *Run, needs Needs, o Col
 	if c.now, err = c.clock(ctx); err != nil {
 		return c.done, fmt.Errorf("gc: %w", err)
 	}
-	for _, folder := range []string{ShardPrefix, RejectPrefix, memberPrefix, "images/", catalogPrefix, runPrefix} {
+	for _, folder := range []string{ShardPrefix, RejectPrefix, memberPrefix, provenancePrefix, "images/", catalogPrefix, runPrefix} {
 		if err := c.sweep(ctx, folder); err != nil {
 			return c.done, fmt.Errorf("gc: %w", err)
 		}
@@ -109,7 +109,7 @@ type collector struct {
 	now   time.Time
 	done  Collected
 
-	needed  map[string]bool // keys of shards, rejects and members of the kept snapshots
+	needed  map[string]bool // keys of shards, rejects, members and provenance of the kept snapshots
 	removed map[string]bool // those of snapshots that expired for a removal, unless needed
 }
 
@@ -173,7 +173,7 @@ func (c *collector) expire(ctx context.Context) error {
 				}
 			}
 		}
-		for key := range s.objects() {
+		for _, key := range append(slices.Collect(s.objects()), ProvenanceKey(n)) {
 			switch {
 			case !gone && reason == "":
 				c.needed[key] = true
@@ -222,7 +222,7 @@ const (
 // judge says what becomes of an object, given the one after it in the list.
 func (c *collector) judge(folder string, o, next blob.Object) verdict {
 	switch folder {
-	case ShardPrefix, RejectPrefix, memberPrefix:
+	case ShardPrefix, RejectPrefix, memberPrefix, provenancePrefix:
 		switch {
 		case c.needed[o.Key]:
 			return needed

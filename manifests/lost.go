@@ -27,6 +27,19 @@ func markLost(ctx context.Context, store blob.Store, image irgdata.Digest) error
 	return err
 }
 
+// LostMarks digests all marks that were ever made: as long as it is the same, no
+// call was forgotten for a lost image.
+func LostMarks(ctx context.Context, store blob.Store) (irgdata.Digest, error) {
+	d := irgdata.NewDigester("lost/1")
+	for o, err := range store.List(ctx, lostPrefix) {
+		if err != nil {
+			return irgdata.Digest{}, fmt.Errorf("list the lost images: %w", err)
+		}
+		d.Text(o.Key)
+	}
+	return d.Sum(), nil
+}
+
 // lostImages are those that are marked and not there.
 func lostImages(ctx context.Context, store blob.Store) (map[irgdata.Digest]bool, error) {
 	lost := map[irgdata.Digest]bool{}

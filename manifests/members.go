@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/blob"
@@ -59,6 +60,12 @@ type Members struct {
 func PutMembers(ctx context.Context, store blob.Store, list io.ReadSeeker, digest irgdata.Digest, count int64) (Members, error) {
 	m := Members{Key: memberPrefix + digest.String(), Digest: digest, Count: count}
 	return m, blob.PutContent(ctx, store, m.Key, list, m.size(), digest)
+}
+
+// Spool copies the list into a nameless file of the folder dir, which the caller
+// closes. Errors are those of blob.Spool.
+func (m Members) Spool(ctx context.Context, store blob.Store, dir string) (*os.File, error) {
+	return blob.Spool(ctx, store, m.Key, m.size(), m.Digest, dir)
 }
 
 func (m Members) size() int64 { return m.Count * int64(MemberBytes) }

@@ -77,6 +77,12 @@ func (r *Report) repairCatalog(ctx context.Context, _ *Ledger, o RepairOptions) 
 		}
 		o.mended(p.Key, "deleted: the ledger has what it summed up")
 	}
+	for _, p := range r.problems(provenancePrefix) {
+		if err := r.store.Delete(ctx, p.Key); err != nil {
+			return err
+		}
+		o.mended(p.Key, "deleted: the next build goes through all pairs")
+	}
 	return nil
 }
 

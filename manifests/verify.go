@@ -267,6 +267,12 @@ func (r *Report) verifySnapshots(ctx context.Context, o VerifyOptions) error {
 			}
 			r.problem(AccountKey(number), "%v", err)
 		}
+		if _, err := readProvenance(ctx, r.store, number); err != nil && !errors.Is(err, blob.ErrNotExist) {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			r.problem(ProvenanceKey(number), "%v", err)
+		}
 	}
 	return nil
 }

@@ -62,6 +62,8 @@ type result struct {
 	before    manifests.Snapshot // the snapshot that was built upon; number 0 for none
 	diff      manifests.Diff     // from before to snapshot, if one was published
 	examples  *examples
+	unchanged bool  // nothing had changed, and nothing was made
+	takenOver int64 // items of parts that had not changed
 	elapsed   time.Duration
 }
 
@@ -115,10 +117,20 @@ func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
 	if err != nil && !errors.Is(err, manifests.ErrNoSnapshot) {
 		return r, err
 	}
-	examples := newExamples()
-	content, err := d.content(ctx, p, examples)
+	b, err := d.openBase(ctx, r.before)
 	if err != nil {
 		return r, err
+	}
+	defer func() { err = errors.Join(err, b.previous.Close()) }()
+	content, parts := b.snapshot.Content, b.from.Parts
+	r.examples = newExamples()
+	if r.unchanged, err = d.unchanged(ctx, b); err != nil {
+		return r, err
+	}
+	if !r.unchanged {
+		if content, parts, err = d.content(ctx, p, r.examples, b.previous); err != nil {
+			return r, err
+		}
 	}
 	// What this run found in the store is there only as long as no other run
 	// took it for dead.
@@ -132,40 +144,61 @@ func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	if err := d.keepAccount(ctx, r.snapshot); err != nil {
-		return r, err
+	r.calls = d.annotator.Tally().Total()
+	for _, part := range parts {
+		if !r.unchanged && b.previous.Knows(part.Key) {
+			r.takenOver += part.Counts.Items
+			r.calls.Reused += int(part.Calls)
+		}
+	}
+	if r.unchanged {
+		r.calls.Reused = int(b.from.Calls)
+	}
+	if r.published || !r.unchanged {
+		if err := d.keepAccount(ctx, r.snapshot); err != nil {
+			return r, err
+		}
+		if err := d.keepProvenance(ctx, b, r, parts); err != nil {
+			return r, err
+		}
 	}
 	if r.published && r.before.Number > 0 {
 		if r.diff, err = manifests.Compare(ctx, d.store, r.before, r.snapshot); err != nil {
 			return r, err
 		}
 	}
-	r.calls, r.examples = d.annotator.Tally().Total(), examples
 	p.phase("exporting")
 	r.exported, err = d.exports(ctx, r.snapshot)
 	return r, err
 }
 
-// content goes that way up to the shards, of which nothing is published yet.
-func (d *dataset) content(ctx context.Context, p *progress, examples *examples) (content manifests.Content, err error) {
+// content goes that way up to the shards, of which nothing is published yet. It
+// takes over what is known of the snapshot before.
+func (d *dataset) content(ctx context.Context, p *progress, examples *examples, previous *export.Previous) (content manifests.Content, parts []manifests.Part, err error) {
 	pairs, err := d.pairs(ctx, write, p.read)
 	if err != nil {
-		return content, err
+		return content, nil, err
+	}
+	if d.inParts() {
+		key, err := d.partKey(ctx)
+		if err != nil {
+			return content, nil, err
+		}
+		pairs = export.Cut(pairs, key, d.parts, previous.Knows)
 	}
 	trajectories := d.annotator.Run(ctx, pairs)
 	judged := filter.Run(ctx, trajectories, filter.Options{Modes: d.modes, Rules: d.rules, Workers: d.config.workers(), Memory: d.memory, Scores: d.scores}, d.images)
 	judged = filter.Select(ctx, judged, d.selectOptions())
-	content, err = export.WriteShards(ctx, watch(judged, p.judged(d.annotator.Tally(), examples)), d.images, d.store, d.shardOptions())
+	content, parts, err = export.WriteShards(ctx, watch(judged, p.judged(d.annotator.Tally(), examples)), d.images, d.store, previous, d.shardOptions())
 	if err != nil {
-		return content, err
+		return content, nil, err
 	}
 	if content.Counts.Items == 0 {
-		return content, errors.New("build: the sources hold no images: check the paths in the configuration")
+		return content, nil, errors.New("build: the sources hold no images: check the paths in the configuration")
 	}
-	content.Opinions = d.annotator.Opinions().Counts()
 	content.Settings = d.settings()
 	content.Configuration, err = content.Settings.Digest()
-	return content, err
+	return content, parts, err
 }
 
 // keepAccount puts beside a snapshot what the dataset has cost until now.

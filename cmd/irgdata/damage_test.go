@@ -230,8 +230,9 @@ func flipBit(t *testing.T, path string) {
 	}
 }
 
-// TestBuildMendsDamagedShards: a build that comes to shards which are in the
-// store already does not rely on them.
+// TestBuildMendsDamagedShards: a build that takes shards over from the snapshot
+// before sees whether they are there, whole, and writes those anew that are not.
+// A build that makes them again does not rely on those in the store either.
 func TestBuildMendsDamagedShards(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -252,15 +253,30 @@ func TestBuildMendsDamagedShards(t *testing.T) {
 	}
 	first := build()
 	want := published(t, root, "store/shards")
-	for name := range want {
-		flipBit(t, filepath.Join(root, "store", "shards", name))
-	}
-	if r := build(); r.published || r.snapshot.Number != first.snapshot.Number {
-		t.Errorf("snapshot %d", r.snapshot.Number)
-	}
-	for name, content := range published(t, root, "store/shards") {
-		if want[name] != content {
-			t.Errorf("%s is still damaged", name)
+	provenance := filepath.Join(root, "store", filepath.FromSlash(manifests.ProvenanceKey(1)))
+	for what, damage := range map[string]func(string) error{
+		"gone":      os.Remove,
+		"truncated": func(path string) error { return os.Truncate(path, 100) },
+		"flipped, and made again": func(path string) error {
+			flipBit(t, path)
+			return os.Remove(provenance)
+		},
+	} {
+		for name := range want {
+			if err := damage(filepath.Join(root, "store", "shards", name)); err != nil {
+				t.Fatal(err)
+			}
 		}
+		if r := build(); r.published || r.unchanged || r.snapshot.Number != first.snapshot.Number {
+			t.Errorf("%s: snapshot %d, published %v, unchanged %v", what, r.snapshot.Number, r.published, r.unchanged)
+		}
+		for name, content := range published(t, root, "store/shards") {
+			if want[name] != content {
+				t.Errorf("%s: %s is still damaged", what, name)
+			}
+		}
+	}
+	if r := build(); !r.unchanged {
+		t.Error("nothing was damaged, and the shards were made again")
 	}
 }

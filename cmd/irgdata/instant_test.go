@@ -48,6 +48,9 @@ func (instantModel) Generate(_ context.Context, r runtime.Request) (runtime.Answ
 type madeFolder struct {
 	n       int
 	picture []byte // of which each file is a variant
+	// without are not there, and captions are not those of the others.
+	without  map[int]bool
+	captions map[int]string
 }
 
 func newMadeFolder(n, side int) madeFolder {
@@ -67,6 +70,9 @@ func (m madeFolder) Open(name string) (fs.File, error) {
 		return &madeDir{m: m}, nil
 	}
 	if i, ok := m.number(name, ".txt"); ok {
+		if caption := m.captions[i]; caption != "" {
+			return newMadeFile(name, []byte(caption)), nil
+		}
 		return newMadeFile(name, fmt.Appendf(nil, "picture number %d", i)), nil
 	}
 	if i, ok := m.number(name, ".png"); ok {
@@ -124,8 +130,15 @@ func (d *madeDir) Read([]byte) (int, error)   { return 0, errors.New("a folder")
 func (d *madeDir) ReadDir(int) ([]fs.DirEntry, error) {
 	var entries []fs.DirEntry
 	for i := range d.m.n {
+		if d.m.without[i] {
+			continue
+		}
 		for _, extension := range []string{".png", ".txt"} {
-			entries = append(entries, fs.FileInfoToDirEntry(newMadeFile(fmt.Sprintf("%06d%s", i, extension), nil)))
+			var content []byte
+			if extension == ".txt" {
+				content = []byte(d.m.captions[i])
+			}
+			entries = append(entries, fs.FileInfoToDirEntry(newMadeFile(fmt.Sprintf("%07d%s", i, extension), content)))
 		}
 	}
 	return entries, nil

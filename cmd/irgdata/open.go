@@ -48,6 +48,8 @@ type dataset struct {
 	admission  *ingest.Admission
 	benchmarks []benchmarks.Item  // prompts that must not be trained on
 	removed    *manifests.Removed // as of when the pairs were read
+	unsettled  bool               // another reading of the same sources could give other pairs
+	parts      export.PartSizes
 	prompts    modes.Prompts
 	modes      []modes.Mode
 	rules      []filter.Rule
@@ -76,7 +78,7 @@ const (
 )
 
 func newDataset(c Config, log *slog.Logger) *dataset {
-	d := &dataset{config: c, log: log}
+	d := &dataset{config: c, log: log, parts: export.DefaultPartSizes()}
 	d.openStore, d.openModel = d.configuredStore, d.configuredModel
 	return d
 }
@@ -446,7 +448,7 @@ func (d *dataset) selectOptions() filter.SelectOptions {
 func (d *dataset) shardOptions() export.ShardOptions {
 	s := d.config.Shards
 	return export.ShardOptions{
-		Modes: d.modes, Bytes: s.Size.Int64(), RowGroupBytes: s.RowGroup.Int64(), RowGroupRows: s.RowGroupRows,
+		Modes: d.modes, Questions: d.annotator.Questions(), Bytes: s.Size.Int64(), RowGroupBytes: s.RowGroup.Int64(), RowGroupRows: s.RowGroupRows,
 		Workers: d.config.workers(), Work: d.config.path(d.config.Work),
 	}
 }

@@ -70,6 +70,9 @@ func (p *progress) read() {
 // judged sees the items that have gone through all stages.
 func (p *progress) judged(calls *annotate.Tally, e *examples) func(irgdata.Item[irgdata.Judged]) {
 	return func(item irgdata.Item[irgdata.Judged]) {
+		if item.Cut != nil {
+			return
+		}
 		e.see(item)
 		p.mu.Lock()
 		defer p.mu.Unlock()

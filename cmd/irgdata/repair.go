@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/irgdata/irgdata/export"
 	"github.com/irgdata/irgdata/manifests"
 	"github.com/irgdata/irgdata/modes"
 )
@@ -147,7 +148,7 @@ func repairByBuild(ctx context.Context, cmd *cobra.Command, c Config, report *ma
 		}
 		return again + fmt.Sprintf("The next build makes what is still damaged anew, with up to these calls: %s.\n", strings.Join(steps, "; ")), nil
 	}
-	content, err := d.content(ctx, newProgress(io.Discard), newExamples())
+	content, _, err := d.content(ctx, newProgress(io.Discard), newExamples(), new(export.Previous))
 	if err != nil {
 		return again, err
 	}

@@ -140,7 +140,7 @@ func (d *dataset) pairs(ctx context.Context, a access, saw func()) (iter.Seq2[ir
 		Limits: d.config.download().Limits(), Retry: d.config.retryDownloads,
 		Limit: d.config.limit, Sample: d.config.sample, Workers: d.config.workers(), Loaders: d.config.Ingest.Loaders,
 		Work: d.config.path(d.config.Work), Duplicates: d.config.duplicates(),
-		Saw: saw, Inventory: inventory,
+		Saw: saw, Unsettled: func() { d.unsettled = true }, Inventory: inventory,
 		Preferred: func(id irgdata.Digest) bool { _, is := members[id]; return is },
 	}
 	if o.Contaminated, err = d.contaminated(); err != nil {

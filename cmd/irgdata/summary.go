@@ -30,7 +30,11 @@ func summarize(w io.Writer, d *dataset, r result) {
 	itemLine(w, c, r.snapshot.Settings)
 	funnelTable(w, c)
 	modeTable(w, c)
-	reasonTable(w, c, r.examples.byReason)
+	if r.unchanged {
+		reasonTable(w, c, nil)
+	} else {
+		reasonTable(w, c, r.examples.byReason)
+	}
 	warningLine(w, c)
 	opinionTable(w, r.snapshot.Opinions)
 	exampleLines(w, r.examples)
@@ -159,7 +163,7 @@ func reasonTable(w io.Writer, c manifests.Counts, examples map[manifests.ReasonC
 			}
 			what := examples[manifests.ReasonCount{Stage: reason.Stage, Rule: reason.Rule, Mode: reason.Mode}]
 			if reason.Mode != "" {
-				what = reason.Mode + ": " + what
+				what = strings.TrimSuffix(reason.Mode+": "+what, ": ")
 			}
 			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", humanize.Comma(reason.Count), reason.Stage, reason.Rule, shorten(what, 120))
 		}
@@ -202,6 +206,11 @@ func callLine(w io.Writer, r result) {
 			fmt.Fprintf(w, ", %s not taken by the server", humanize.Comma(int64(calls.Invalid)))
 		}
 		fmt.Fprintln(w)
+	}
+	if r.unchanged {
+		fmt.Fprintf(w, "  taken     all as it is in snapshot %d: neither pairs nor settings have changed\n", r.before.Number)
+	} else if r.takenOver > 0 {
+		fmt.Fprintf(w, "  taken     %s of %s as they are in snapshot %d\n", humanize.Comma(r.takenOver), plural(r.snapshot.Counts.Items, "item"), r.before.Number)
 	}
 }
 

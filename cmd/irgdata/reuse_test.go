@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/export"
+	"github.com/irgdata/irgdata/filter"
+	"github.com/irgdata/irgdata/ingest"
+	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/manifests"
+	"github.com/irgdata/irgdata/runtime"
+)
+
+// refresher builds again and again over sources and settings that change.
+type refresher struct {
+	t      *testing.T
+	folder madeFolder
+	change func(*dataset) // before it is opened
+	model  runtime.Model
+}
+
+func newRefresher(t *testing.T) *refresher {
+	return &refresher{t: t, folder: newMadeFolder(120, 32), change: func(*dataset) {}, model: instantModel{}}
+}
+
+// build builds in the folder root, in parts of few items.
+func (r *refresher) build(root string) result {
+	r.t.Helper()
+	d, err := newInstantDataset(root)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	d.config.Export.Formats, d.config.Calls.Attempts = nil, 1
+	d.parts = export.PartSizes{Least: 5, Mean: 10, Most: 40}
+	d.openModel = func(context.Context, string) (runtime.Model, error) { return r.model, nil }
+	r.change(d)
+	if err := d.open(r.t.Context(), write); err != nil {
+		r.t.Fatal(err)
+	}
+	d.feeds = []ingest.Feed{{Source: ingest.NewFolder("made", r.folder, ".", ingest.Columns{})}}
+	result, err := d.run(r.t.Context(), newProgress(io.Discard))
+	if err := errors.Join(err, d.close(r.t.Context())); err != nil {
+		r.t.Fatal(err)
+	}
+	return result
+}
+
+// TestRefreshIsAFreshBuild: whatever has changed, a build over a snapshot holds
+// what a build from nothing does, byte for byte, and takes over what has not.
+func TestRefreshIsAFreshBuild(t *testing.T) {
+	t.Parallel()
+	r := newRefresher(t)
+	root := t.TempDir()
+	r.build(root)
+	for _, step := range []struct {
+		name      string
+		change    func()
+		takenOver bool
+	}{
+		{"more at the end", func() { r.folder.n = 130 }, true},
+		{"some are gone", func() { r.folder.without = map[int]bool{0: true, 60: true, 61: true} }, true},
+		{"other captions", func() { r.folder.captions = map[int]string{30: "something else", 31: " "} }, true},
+		{"they are back", func() { r.folder.without, r.folder.captions = nil, nil }, true},
+		{"a rule is stricter", func() {
+			r.change = func(d *dataset) {
+				d.config.Filter.Rules = append(d.config.Filter.Rules, filter.Entry{Rule: "length", Parameters: map[string]any{"max_words": 60}})
+			}
+		}, false},
+		{"smaller shards", func() { r.change = func(d *dataset) { d.config.Shards.Size = 20_000 } }, false},
+		{"a quota", func() { r.change = func(d *dataset) { d.config.Filter.Select.Sources = map[string]int{"made": 50} } }, false},
+		{"no quota", func() { r.change = func(*dataset) {} }, false},
+	} {
+		step.change()
+		refreshed, fresh := r.build(root), r.build(t.TempDir())
+		if diff := cmp.Diff(fresh.snapshot.Content, refreshed.snapshot.Content); diff != "" {
+			t.Errorf("%s: from nothing (-) and refreshed (+):\n%s", step.name, diff)
+		}
+		if step.takenOver != (refreshed.takenOver > 60) {
+			t.Errorf("%s: %d of %d items were taken over", step.name, refreshed.takenOver, refreshed.snapshot.Counts.Items)
+		}
+		again := r.build(root)
+		if !again.unchanged || again.published || again.calls.Made != 0 || again.calls.Reused != fresh.calls.Made+fresh.calls.Reused {
+			t.Errorf("%s, again: unchanged %v, published %v, calls %+v", step.name, again.unchanged, again.published, again.calls)
+		}
+		if step.name == "a rule is stricter" && refreshed.snapshot.Counts.Trajectories == 130 && refreshed.snapshot.Counts.Modes[0].Rows == 130 {
+			t.Errorf("%s: it took nothing", step.name)
+		}
+	}
+}
+
+// awayModel gives no answer to some calls while away.
+type awayModel struct {
+	instantModel
+	away  atomic.Bool
+	calls atomic.Int64
+}
+
+func (m *awayModel) Generate(ctx context.Context, r runtime.Request) (runtime.Answer, error) {
+	if m.calls.Add(1)%50 == 0 && m.away.Load() {
+		return runtime.Answer{}, &runtime.Error{Kind: runtime.Transient, Reason: "away"}
+	}
+	return m.instantModel.Generate(ctx, r)
+}
+
+// TestRefreshAsksAgain: parts with calls that got no answer are not taken over,
+// and their calls are made by the next build.
+func TestRefreshAsksAgain(t *testing.T) {
+	t.Parallel()
+	r, model := newRefresher(t), &awayModel{}
+	r.model = model
+	model.away.Store(true)
+	root := t.TempDir()
+	first := r.build(root)
+	if first.calls.Failed == 0 {
+		t.Fatal("no call failed")
+	}
+	model.away.Store(false)
+	second := r.build(root)
+	if second.unchanged || second.calls.Failed != 0 || second.calls.Made < first.calls.Failed || second.takenOver == 0 {
+		t.Errorf("unchanged %v, %d taken over, calls %+v after %+v", second.unchanged, second.takenOver, second.calls, first.calls)
+	}
+	if diff := cmp.Diff(r.build(t.TempDir()).snapshot.Content, second.snapshot.Content); diff != "" {
+		t.Error(diff)
+	}
+	if !r.build(root).unchanged {
+		t.Error("the third build had something to do")
+	}
+}
+
+// TestRefreshWithoutProvenance: without what the last build has noted, or with
+// something damaged, a build goes through everything and comes to the same.
+func TestRefreshWithoutProvenance(t *testing.T) {
+	t.Parallel()
+	r := newRefresher(t)
+	root := t.TempDir()
+	first := r.build(root)
+	store, err := blob.NewFile(filepath.Join(root, "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := manifests.ProvenanceKey(1)
+	whole, err := blob.ReadAll(t.Context(), store, key, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(key string, content []byte) {
+		if err := blob.PutBytes(t.Context(), store, key, content, blob.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, damage := range map[string]func(){
+		"gone":       func() { _ = store.Delete(t.Context(), key) },
+		"truncated":  func() { put(key, whole[:len(whole)/2]) },
+		"empty":      func() { put(key, nil) },
+		"no JSON":    func() { put(key, []byte("<>")) },
+		"members":    func() { _ = store.Delete(t.Context(), first.snapshot.Members.Key) },
+		"lost image": func() { put("lost/"+irgdata.DigestOf([]byte("an image")).String(), nil) },
+	} {
+		damage()
+		r := r.build(root)
+		if r.unchanged || r.published || r.takenOver > 0 || r.calls.Made > 0 {
+			t.Errorf("%s: unchanged %v, published %v, %d taken over, calls %+v", name, r.unchanged, r.published, r.takenOver, r.calls)
+		}
+	}
+	if now, err := blob.ReadAll(t.Context(), store, key, 1<<20); err != nil || len(now) != len(whole) {
+		t.Errorf("it was not noted anew: %v", err)
+	}
+}

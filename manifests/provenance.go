@@ -1,0 +1,112 @@
+package manifests
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/internal/blob"
+)
+
+// Provenance says what a snapshot was made from, so that the next build makes
+// only what changed. It lies beside the manifest and decides nothing: without
+// it a build makes everything again, to the same bytes.
+type Provenance struct {
+	Format int `json:"format"`
+	// Inputs is the digest of all that decides the snapshot; zero if another
+	// build of the same inputs could give another one, as calls or downloads
+	// without an answer are tried again.
+	Inputs irgdata.Digest `json:"inputs"`
+	// Calls is the number of calls that the snapshot's items took, from the
+	// ledger or new.
+	Calls int64 `json:"calls"`
+	// Parts are those of the snapshot's items of which the same holds, in
+	// order.
+	Parts []Part `json:"parts"`
+	// Checksum is the digest of the bytes with this field empty.
+	Checksum irgdata.Digest `json:"checksum"`
+}
+
+// Part is what became of successive items: whole shards and their counts.
+type Part struct {
+	// Key is the digest of all that decides the part.
+	Key irgdata.Digest `json:"key"`
+	// First is the number of trajectories of the snapshot before the part.
+	First int64 `json:"first"`
+	// Calls is the number of calls that the part's items took.
+	Calls    int64     `json:"calls"`
+	Shards   []Shard   `json:"shards"`
+	Rejects  []Shard   `json:"reject_shards"`
+	Counts   Counts    `json:"counts"`
+	Opinions []Opinion `json:"opinions,omitempty"`
+}
+
+const (
+	provenancePrefix = "provenance/"
+	provenanceFormat = 1
+	// maxProvenance bounds an object's bytes against damaged and hostile ones.
+	maxProvenance = 256 << 20
+)
+
+// ProvenanceKey is where that of a snapshot lies in its store.
+func ProvenanceKey(number int) string {
+	return fmt.Sprintf("%s%06d%s", provenancePrefix, number, manifestSuffix)
+}
+
+// PutProvenance keeps p for the snapshot of that number, in the place of what is
+// there.
+func PutProvenance(ctx context.Context, store blob.Store, number int, p Provenance) error {
+	text, err := p.encode()
+	if err == nil {
+		err = blob.PutBytes(ctx, store, ProvenanceKey(number), text, blob.PutOptions{})
+	}
+	if err != nil {
+		return fmt.Errorf("keep the provenance of snapshot %d: %w", number, err)
+	}
+	return nil
+}
+
+// LoadProvenance reads that of a snapshot. If there is none, or it is damaged,
+// it is empty.
+func LoadProvenance(ctx context.Context, store blob.Store, number int) (Provenance, error) {
+	p, err := readProvenance(ctx, store, number)
+	if errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrDamaged) {
+		return Provenance{}, nil
+	}
+	return p, err
+}
+
+// readProvenance gives ErrNotExist if there is none, and ErrDamaged.
+func readProvenance(ctx context.Context, store blob.Store, number int) (p Provenance, err error) {
+	text, err := blob.ReadAll(ctx, store, ProvenanceKey(number), maxProvenance)
+	if err != nil {
+		return p, fmt.Errorf("read the provenance of snapshot %d: %w", number, err)
+	}
+	err = json.Unmarshal(text, &p)
+	if err == nil && p.Format != provenanceFormat {
+		err = fmt.Errorf("it has format %d and this irgdata reads format %d", p.Format, provenanceFormat)
+	}
+	if err == nil {
+		var again []byte
+		if again, err = p.encode(); err == nil && !bytes.Equal(again, text) {
+			err = errors.New("its checksum does not fit")
+		}
+	}
+	if err != nil {
+		return p, fmt.Errorf("read the provenance of snapshot %d: %w: %w", number, blob.ErrDamaged, err)
+	}
+	return p, nil
+}
+
+func (p Provenance) encode() ([]byte, error) {
+	p.Format, p.Checksum = provenanceFormat, irgdata.Digest{}
+	text, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	p.Checksum = irgdata.DigestOf(text)
+	return json.Marshal(p)
+}
