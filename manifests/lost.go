@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -85,11 +86,23 @@ func (l *Ledger) forget(ctx context.Context, lost map[irgdata.Digest]bool) error
 	if err != nil {
 		return err
 	}
-	return l.eachRow(ctx, `DELETE FROM calls WHERE rowid = ?`, gone)
+	return l.eachRow(ctx, gone, func(tx *sql.Tx, row int64) error {
+		if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO absent (key, why) SELECT key, ? FROM calls WHERE rowid = ?`, AbsentLost, row); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM calls WHERE rowid = ?`, row); err != nil {
+			return err
+		}
+		return turnEpoch(tx)
+	})
 }
 
-// eachRow executes a statement for each row, all or none.
-func (l *Ledger) eachRow(ctx context.Context, statement string, rows []int64) error {
+// AbsentLost is noted of a call whose answer, a painted image, was lost and
+// given up.
+const AbsentLost = "lost"
+
+// eachRow does something to each row, to all or none.
+func (l *Ledger) eachRow(ctx context.Context, rows []int64, do func(tx *sql.Tx, row int64) error) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -99,7 +112,7 @@ func (l *Ledger) eachRow(ctx context.Context, statement string, rows []int64) er
 	}
 	defer tx.Rollback() // after Commit it does nothing
 	for _, row := range rows {
-		if _, err := tx.ExecContext(ctx, statement, row); err != nil {
+		if err := do(tx, row); err != nil {
 			return fmt.Errorf("ledger: %w", err)
 		}
 	}

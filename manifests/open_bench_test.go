@@ -43,13 +43,14 @@ func BenchmarkOpenLedger(b *testing.B) {
 			}
 			calls = append(calls, Call{Key: irgdata.DigestOf(fmt.Append(nil, i)), Step: "draft/1", Model: "m@1", Text: text.String(), Finish: "stop", Seconds: 1, TokensIn: 100, TokensOut: 100, Attempts: 1})
 		}
-		held, _ := holding(calls)
-		segment, err := encodeSegment(held)
+		s := segment{calls: calls}
+		s.settle()
+		encoded, err := encodeSegment(s)
 		if err != nil {
 			b.Fatal(err)
 		}
-		digest := irgdata.DigestOf(segment)
-		if err := blob.PutContent(b.Context(), store, segmentKey(digest), bytes.NewReader(segment), int64(len(segment)), digest); err != nil {
+		digest := irgdata.DigestOf(encoded)
+		if err := blob.PutContent(b.Context(), store, segmentKey(digest), bytes.NewReader(encoded), int64(len(encoded)), digest); err != nil {
 			b.Fatal(err)
 		}
 	}
