@@ -87,19 +87,22 @@ func (l *Ledger) forget(ctx context.Context, lost map[irgdata.Digest]bool) error
 		return err
 	}
 	return l.eachRow(ctx, gone, func(tx *sql.Tx, row int64) error {
-		if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO absent (key, why) SELECT key, ? FROM calls WHERE rowid = ?`, AbsentLost, row); err != nil {
+		var key []byte
+		if err := tx.QueryRowContext(ctx, `DELETE FROM calls WHERE rowid = ? RETURNING key`, row).Scan(&key); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM calls WHERE rowid = ?`, row); err != nil {
-			return err
-		}
-		return turnEpoch(tx)
+		return errors.Join(noteLost(ctx, tx, irgdata.Digest(key)), turnEpoch(tx))
 	})
 }
 
 // AbsentLost is noted of a call whose answer, a painted image, was lost and
 // given up.
 const AbsentLost = "lost"
+
+func noteLost(ctx context.Context, tx *sql.Tx, key irgdata.Digest) error {
+	_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO absent (key, why) VALUES (?, ?)`, key[:], AbsentLost)
+	return err
+}
 
 // eachRow does something to each row, to all or none.
 func (l *Ledger) eachRow(ctx context.Context, rows []int64, do func(tx *sql.Tx, row int64) error) error {

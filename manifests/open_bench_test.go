@@ -41,7 +41,8 @@ func BenchmarkOpenLedger(b *testing.B) {
 			for range 100 {
 				fmt.Fprintf(&text, "%05x ", random.IntN(4096))
 			}
-			calls = append(calls, Call{Key: irgdata.DigestOf(fmt.Append(nil, i)), Step: "draft/1", Model: "m@1", Text: text.String(), Finish: "stop", Seconds: 1, TokensIn: 100, TokensOut: 100, Attempts: 1})
+			calls = append(calls, Call{Key: irgdata.DigestOf(fmt.Append(nil, i)), Step: "draft/1", Model: "m@1", Text: text.String(), Finish: "stop", Seconds: 1, TokensIn: 100, TokensOut: 100, Attempts: 1,
+				Asked: Asked{Pair: irgdata.DigestOf(fmt.Append(nil, "pair", i/4)), Shown: Fingerprint(irgdata.DigestOf(fmt.Append(nil, "image", i/4))), Recipe: fmt.Sprint("recipe ", i%4), Inputs: "draft_thinking:0123456789abcdef"}})
 		}
 		s := segment{calls: calls}
 		s.settle()
@@ -56,6 +57,9 @@ func BenchmarkOpenLedger(b *testing.B) {
 	}
 	dir, path := b.TempDir(), ""
 	open := func(b *testing.B) {
+		if err := FillLedger(b.Context(), path, store); err != nil {
+			b.Fatal(err)
+		}
 		l, err := OpenLedger(b.Context(), path)
 		if err != nil {
 			b.Fatal(err)

@@ -169,7 +169,7 @@ func (l *Ledger) pullSegment(ctx context.Context, store blob.Store, o blob.Objec
 	for _, c := range s.calls {
 		if !lost[c.Image.Digest] {
 			calls = append(calls, c)
-		} else if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO absent (key, why) VALUES (?, ?)`, c.Key[:], AbsentLost); err != nil {
+		} else if err := noteLost(ctx, tx, c.Key); err != nil {
 			return n, err
 		}
 	}

@@ -35,6 +35,7 @@ func summarize(w io.Writer, d *dataset, r result) {
 	opinionTable(w, r.snapshot.Opinions)
 	exampleLines(w, r.examples)
 	callLine(w, r)
+	doubleLine(w, r.doubles)
 	changeLines(w, r)
 	endpointLines(w, d.pools)
 
@@ -202,6 +203,13 @@ func callLine(w io.Writer, r result) {
 			fmt.Fprintf(w, ", %s not taken by the server", humanize.Comma(int64(calls.Invalid)))
 		}
 		fmt.Fprintln(w)
+	}
+}
+
+// doubleLine tells what it cost that machines work side by side.
+func doubleLine(w io.Writer, doubles int) {
+	if doubles > 0 {
+		fmt.Fprintf(w, "  doubles   %s of this dataset so far made by two machines at once: `irgdata stats` has what it cost\n", plural(int64(doubles), "call"))
 	}
 }
 
