@@ -88,6 +88,7 @@ func paint(d irgdata.Digest) []byte {
 
 // bench is a place to run in: what a second run on it finds, the first left.
 type bench struct {
+	store  blob.Store
 	images *images.Store
 	ledger *manifests.Ledger
 	pairs  []irgdata.Item[irgdata.Pair]
@@ -108,7 +109,7 @@ func newBench(t testing.TB, pairs int) *bench {
 			t.Error(err)
 		}
 	})
-	b := &bench{images: images.NewStore(objects), ledger: ledger}
+	b := &bench{store: objects, images: images.NewStore(objects), ledger: ledger}
 	for i := range pairs {
 		ref, err := b.images.Put(t.Context(), paint(irgdata.DigestOf(fmt.Append(nil, i))))
 		if err != nil {

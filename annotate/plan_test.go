@@ -9,6 +9,8 @@ import (
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/annotate"
+	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/internal/images"
 	"github.com/irgdata/irgdata/manifests"
 	"github.com/irgdata/irgdata/modes"
 	"github.com/irgdata/irgdata/runtime"
@@ -224,6 +226,28 @@ func TestPlanSaysWhy(t *testing.T) {
 			"hindsight/1 (reference): template hindsight v1 → custom", "draft_thinking/1 (prompt): ", "draft/1 (prompt, draft_thinking): ", "reflection/1 (draft, improved): ",
 		}; !slices.Equal(of, want) {
 			t.Errorf("got %q, want %q", of, want)
+		}
+	})
+	t.Run("a lost image", func(t *testing.T) {
+		b := newBench(t, 2)
+		o := options(&digestModel{revision: "1"})
+		out, _, err := b.run(t, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		draft := out[1].Value.Slots[irgdata.SlotDraft].Image.Digest
+		if err := b.store.Delete(t.Context(), images.Key(draft)); err != nil {
+			t.Fatal(err)
+		}
+		if err := blob.PutBytes(t.Context(), b.store, "lost/"+draft.String(), nil, blob.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.ledger.Pull(t.Context(), b.store); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"draft/1: 1 × the painted image was lost and given up", "reflection/1: 1 × after draft"}
+		if diff := cmp.Diff(want, why(b.plan(t, o, nil))); diff != "" {
+			t.Error(diff)
 		}
 	})
 	t.Run("a text edited twice", func(t *testing.T) {

@@ -82,7 +82,7 @@ func (f *filler) fill(ctx context.Context, path string) (err error) {
 		return err
 	}
 	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: url.Values{"_pragma": {
-		"journal_mode(OFF)", "synchronous(OFF)", "locking_mode(EXCLUSIVE)", "cache_size(-98304)",
+		"journal_mode(OFF)", "synchronous(OFF)", "locking_mode(EXCLUSIVE)", "cache_size(-65536)",
 	}}.Encode()}).String()
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
@@ -134,7 +134,7 @@ func (f *filler) lines(ctx context.Context) iter.Seq2[[]segmentLine, error] {
 			object blob.Object
 			bytes  []byte
 		}
-		segments, batches := make(chan compressed), make(chan []segmentLine, 8)
+		segments, batches := make(chan compressed), make(chan []segmentLine, 4)
 		var reading, decoding conc.WaitGroup
 		defer reading.Wait()
 		defer decoding.Wait()
