@@ -208,6 +208,9 @@ func (a *Annotator) call(ctx context.Context, step modes.Step, t irgdata.Traject
 		return manifests.Call{}, err
 	}
 	c := manifests.Call{Key: key, Step: step.ID(), Model: model.Identity().String()}
+	if c.Asked, err = a.asked(step, t); err != nil {
+		return manifests.Call{}, err
+	}
 	answer, err := a.ask(ctx, model, request, &c)
 	var failure *runtime.Error
 	switch {
@@ -223,7 +226,7 @@ func (a *Annotator) call(ctx context.Context, step modes.Step, t irgdata.Traject
 			a.tally.add(step, model, failed)
 			c.Rule, c.Reason = Unavailable, fmt.Sprintf("no answer after %d attempts: %s", c.Attempts, failure.Reason)
 		}
-		return c, nil
+		return c, a.ledger.Absent(ctx, key, c.Rule)
 	case err != nil:
 		return manifests.Call{}, err
 	}
@@ -309,7 +312,8 @@ func (a *Annotator) sampling(step modes.Step, pair irgdata.Digest) runtime.Sampl
 	return s
 }
 
-// key digests everything that shapes the answer.
+// key digests everything that shapes the answer; what is added here goes into
+// [recipe] or inputs too, so that a plan can name it.
 func (a *Annotator) key(step modes.Step, model runtime.Identity, sampling runtime.Sampling, t irgdata.Trajectory) (irgdata.Digest, error) {
 	parameters, err := json.Marshal(sampling)
 	if err != nil {

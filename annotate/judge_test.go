@@ -200,7 +200,7 @@ func TestJudgePlan(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := a.Plan(t.Context(), b.sequence())
+		p, err := a.Plan(t.Context(), b.sequence(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

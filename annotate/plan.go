@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/manifests"
@@ -13,14 +14,38 @@ import (
 	"github.com/irgdata/irgdata/runtime"
 )
 
+// Reasons why a call would be made that name no change.
+const (
+	ReasonDownload = "the image is to be downloaded first"
+	ReasonNewPair  = "new pair"
+	// ReasonNewPairOrOld is given where the ledger holds calls that do not say
+	// what was asked.
+	ReasonNewPairOrOld = "new pair, or one of calls that an older irgdata recorded"
+	ReasonNewPrompt    = "new prompt for a known image"
+	ReasonNewStep      = "new step for the pair"
+	ReasonLost         = "the painted image was lost and given up"
+	ReasonUnknown      = "not known"
+)
+
+// Planned is a call that a build would make, or reuse.
+type Planned struct {
+	Pair irgdata.Pair
+	Step string // "draft/1"
+	// About tells the calls of a step from each other: what it shows.
+	About string
+	// Reason is empty for a call that is in the ledger.
+	Reason string
+}
+
 // Plan says what Run would do with the pairs, and makes no call. A call whose
-// context a missing call has yet to fill is counted as one to be made.
-func (a *Annotator) Plan(ctx context.Context, pairs iter.Seq2[irgdata.Item[irgdata.Pair], error]) (manifests.Plan, error) {
+// context a missing call has yet to fill is counted as one to be made. If see is
+// not nil it is told of each call of each pair.
+func (a *Annotator) Plan(ctx context.Context, pairs iter.Seq2[irgdata.Item[irgdata.Pair], error], see func(Planned)) (manifests.Plan, error) {
+	p := planner{Annotator: a, see: see}
 	costs, err := a.ledger.Costs(ctx)
 	if err != nil {
-		return manifests.Plan{}, err
+		return p.plan, err
 	}
-	var plan manifests.Plan
 	for _, step := range a.calls {
 		calls := manifests.PlannedCalls{Step: step.ID(), Model: a.o.Models[step.Role].Identity().String(), Images: step.Want() == runtime.Paint}
 		for _, c := range costs {
@@ -28,91 +53,275 @@ func (a *Annotator) Plan(ctx context.Context, pairs iter.Seq2[irgdata.Item[irgda
 				calls.Seconds = c.Seconds / float64(c.Calls)
 			}
 		}
-		plan.Calls = append(plan.Calls, calls)
+		p.plan.Calls = append(p.plan.Calls, calls)
+		p.reasons = append(p.reasons, map[string]int64{})
 	}
-	reasons := map[manifests.ReasonCount]int64{}
+	rejected := map[manifests.ReasonCount]int64{}
 	for item, err := range pairs {
 		if err != nil {
-			return plan, err
+			return p.plan, err
 		}
-		if r := item.Reject; r != nil && r.Rule == irgdata.RulePending {
-			plan.Pending++
-			for i, step := range a.steps {
-				if step.Fills != irgdata.SlotReference {
-					plan.Calls[i].Make++
-				}
+		switch r := item.Reject; {
+		case r == nil:
+			p.plan.Pairs++
+			p.plan.Bytes += item.Value.Image.Size
+			if err := p.pair(ctx, item.Value); err != nil {
+				return p.plan, err
 			}
-			for i, q := range a.questions {
-				if q.Each {
-					plan.Calls[a.planned[i]].Make += modes.MaxClaims - 1
-				}
-				plan.Calls[a.planned[i]].Make++
-			}
-			continue
-		}
-		if r := item.Reject; r != nil {
-			plan.Rejected++
-			reasons[manifests.ReasonCount{Stage: r.Stage, Rule: r.Rule}]++
-			continue
-		}
-		plan.Pairs++
-		plan.Bytes += item.Value.Image.Size
-		if err := a.planPair(ctx, item.Value, plan.Calls); err != nil {
-			return plan, err
+		case r.Rule == irgdata.RulePending:
+			p.plan.Pending++
+			p.pending()
+		default:
+			p.plan.Rejected++
+			rejected[manifests.ReasonCount{Stage: r.Stage, Rule: r.Rule}]++
 		}
 	}
-	plan.Reasons = manifests.CountReasons(reasons)
-	return plan, nil
+	p.plan.Reasons = manifests.CountReasons(rejected)
+	for i, counts := range p.reasons {
+		p.plan.Calls[i].Reasons = manifests.CountCallReasons(counts)
+	}
+	return p.plan, nil
 }
 
-// planPair adds a pair's calls to the counts of the steps.
-func (a *Annotator) planPair(ctx context.Context, p irgdata.Pair, calls []manifests.PlannedCalls) error {
-	t := irgdata.NewTrajectory(p, a.o.Strategy)
-	var unknown [irgdata.NumSlots]bool // a missing call will fill it
-	for i, step := range a.steps {
-		if !t.Slots[step.Fills].IsZero() {
+// planner is a plan under way.
+type planner struct {
+	*Annotator
+	plan    manifests.Plan
+	reasons []map[string]int64 // of the calls to make, as plan.Calls
+	see     func(Planned)
+	// untold: the ledger has calls that do not say what was asked. Unset as long
+	// as nobody asked.
+	untold *bool
+}
+
+// pending counts a pair that needs all calls.
+func (p *planner) pending() {
+	count := func(i int, n int64) {
+		p.plan.Calls[i].Make += n
+		p.reasons[i][ReasonDownload] += n
+	}
+	for i, step := range p.steps {
+		if step.Fills != irgdata.SlotReference {
+			count(i, 1)
+		}
+	}
+	for i, q := range p.questions {
+		if q.Each {
+			count(p.planned[i], modes.MaxClaims)
+		} else {
+			count(p.planned[i], 1)
+		}
+	}
+}
+
+// pairPlan is the plan of one pair under way.
+type pairPlan struct {
+	t irgdata.Trajectory
+	// unknown slots will be filled by a missing call.
+	unknown [irgdata.NumSlots]bool
+	// history is read when the first missing call is found.
+	history *manifests.History
+}
+
+func (p *planner) pair(ctx context.Context, pair irgdata.Pair) error {
+	w := pairPlan{t: irgdata.NewTrajectory(pair, p.o.Strategy)}
+	for i, step := range p.steps {
+		if !w.t.Slots[step.Fills].IsZero() {
 			continue // the pair brought it
 		}
-		waits := false
-		for _, s := range step.Needs() {
-			waits = waits || unknown[s]
-		}
-		if waits {
-			calls[i].Make++
-			a.expect(&unknown, step)
-			continue
-		}
-		if !filled(t, step.Needs()) {
-			continue // a failure on record took what this step would show
-		}
-		key, err := a.key(step, a.o.Models[step.Role].Identity(), a.sampling(step, p.ID), t)
+		c, found, asked, err := p.planCall(ctx, &w, i, step, 1, step.Needs())
 		if err != nil {
 			return err
 		}
-		c, found, err := a.ledger.Lookup(ctx, key)
 		switch {
-		case err != nil:
-			return err
+		case !asked: // a failure on record took what this step would show
 		case !found:
-			calls[i].Make++
-			a.expect(&unknown, step)
+			w.unknown[step.Fills] = true
+			if step.Fills == irgdata.SlotReference && p.o.Strategy == irgdata.Distill {
+				w.unknown[irgdata.SlotImproved] = true
+			}
 		default:
-			calls[i].Reuse++
-			calls[i].PaintedBytes += c.Image.Size
+			p.plan.Calls[i].PaintedBytes += c.Image.Size
 			if !c.Failed() {
-				t.Fill(step.Fills, irgdata.Filling{Text: c.Text, Image: c.Image, Call: c.Key})
+				w.t.Fill(step.Fills, irgdata.Filling{Text: c.Text, Image: c.Image, Call: c.Key})
 			}
 		}
 	}
-	return a.planQuestions(ctx, t, unknown, calls)
+	return p.pairQuestions(ctx, &w)
 }
 
-// expect notes what a missing call will fill.
-func (a *Annotator) expect(unknown *[irgdata.NumSlots]bool, step modes.Step) {
-	unknown[step.Fills] = true
-	if step.Fills == irgdata.SlotReference && a.o.Strategy == irgdata.Distill {
-		unknown[irgdata.SlotImproved] = true
+// pairQuestions plans the calls of a pair's questions. Of claims that are not
+// known yet it counts as many as may be asked.
+func (p *planner) pairQuestions(ctx context.Context, w *pairPlan) error {
+	var claims []string
+	listed := true // the claims are known
+	for i, q := range p.questions {
+		at := p.planned[i]
+		waits := slices.ContainsFunc(q.Needs(), func(s irgdata.Slot) bool { return w.unknown[s] })
+		quotes, times := []string{""}, int64(1)
+		switch {
+		case q.Each && !listed && !waits:
+			if !filled(w.t, q.Needs()) {
+				continue
+			}
+			p.make(w, at, q.Step, modes.MaxClaims, "after "+modes.QuestionClaims)
+			continue
+		case q.Each && waits:
+			times = modes.MaxClaims
+		case !waits:
+			quotes = quoted(q, w.t, claims)
+		}
+		for _, quote := range quotes {
+			c, found, asked, err := p.planCall(ctx, w, at, q.Quoting(quote), times, q.Needs())
+			if err != nil {
+				return err
+			}
+			switch {
+			case !asked || q.Form != modes.Claims:
+			case !found:
+				listed = false
+			case !c.Failed():
+				claims, _ = modes.ReadClaims(c.Text)
+			}
+		}
 	}
+	return nil
+}
+
+// planCall counts a call, or as many of them as may be made. It is not asked if
+// a failure on record took what it needs.
+func (p *planner) planCall(ctx context.Context, w *pairPlan, at int, step modes.Step, times int64, needs []irgdata.Slot) (c manifests.Call, found, asked bool, err error) {
+	var waits []string
+	for _, s := range needs {
+		switch {
+		case w.unknown[s]:
+			waits = append(waits, s.String())
+		case w.t.Slots[s].IsZero():
+			return c, false, false, nil
+		}
+	}
+	var key irgdata.Digest
+	if len(waits) == 0 {
+		if key, err = p.key(step, p.o.Models[step.Role].Identity(), p.sampling(step, w.t.Pair.ID), w.t); err != nil {
+			return c, false, false, err
+		}
+		if c, found, err = p.ledger.Lookup(ctx, key); err != nil {
+			return c, false, false, err
+		}
+	}
+	if found {
+		p.plan.Calls[at].Reuse++
+		p.tell(w, step, "")
+		return c, true, true, nil
+	}
+	reason, err := p.why(ctx, w, step, key, waits)
+	if err != nil {
+		return c, false, false, err
+	}
+	p.make(w, at, step, times, reason)
+	return c, false, true, nil
+}
+
+func (p *planner) make(w *pairPlan, at int, step modes.Step, times int64, reason string) {
+	p.plan.Calls[at].Make += times
+	p.reasons[at][reason] += times
+	for range times {
+		p.tell(w, step, reason)
+	}
+}
+
+func (p *planner) tell(w *pairPlan, step modes.Step, reason string) {
+	if p.see == nil {
+		return
+	}
+	var shown []string
+	for _, seg := range step.Context {
+		switch {
+		case seg.Template == "":
+			shown = append(shown, seg.Slot.String())
+		case seg.Quote != "":
+			shown = append(shown, fmt.Sprintf("%q", clip(seg.Quote)))
+		}
+	}
+	p.see(Planned{Pair: w.t.Pair, Step: step.ID(), About: strings.Join(shown, ", "), Reason: reason})
+}
+
+// why says why a call is not in the ledger: what was asked for the same pair
+// before, and what is not the same now. The key is zero for a call that waits
+// for slots.
+func (p *planner) why(ctx context.Context, w *pairPlan, step modes.Step, key irgdata.Digest, waits []string) (string, error) {
+	if !key.IsZero() {
+		switch rule, err := p.ledger.WhyAbsent(ctx, key); {
+		case err != nil:
+			return "", err
+		case rule == manifests.AbsentLost:
+			return ReasonLost, nil
+		case rule != "":
+			return "no answer before: " + rule, nil
+		}
+	}
+	if w.history == nil {
+		h, err := p.ledger.History(ctx, w.t.Pair.ID, manifests.Fingerprint(w.t.Pair.Image.Digest))
+		if err != nil {
+			return "", err
+		}
+		w.history = &h
+	}
+	if len(w.history.Asked) == 0 {
+		if w.history.Image {
+			return ReasonNewPrompt, nil
+		}
+		if p.untold == nil {
+			some, err := p.ledger.Untold(ctx)
+			if err != nil {
+				return "", err
+			}
+			p.untold = &some
+		}
+		if *p.untold {
+			return ReasonNewPairOrOld, nil
+		}
+		return ReasonNewPair, nil
+	}
+	reasons, before := p.closest(w, step)
+	for _, s := range waits {
+		reasons = append(reasons, "after "+s)
+	}
+	switch {
+	case len(reasons) > 0:
+		return strings.Join(reasons, ", "), nil
+	case !before:
+		return ReasonNewStep, nil
+	}
+	return ReasonUnknown, nil
+}
+
+// closest names the changes since the call of the step for the same pair that
+// differs least; of several such it is the newest. There may be none before.
+func (p *planner) closest(w *pairPlan, step modes.Step) (changes []string, before bool) {
+	now := p.recipe(step)
+	shows := inputs(step, w.t, func(s irgdata.Slot) bool { return w.unknown[s] })
+	for _, asked := range slices.Backward(w.history.Asked) {
+		var then recipe
+		if err := json.Unmarshal([]byte(asked.Recipe), &then); err != nil {
+			continue // not one of ours
+		}
+		if name, _, _ := strings.Cut(then.Step, "/"); name != step.Name || then.Step == now.Step && !then.laidOutAs(now) {
+			continue
+		}
+		list := then.changes(now, step.Role)
+		showed := strings.Fields(asked.Inputs)
+		for _, input := range shows {
+			if !slices.Contains(showed, input) {
+				name, _, _ := strings.Cut(input, ":")
+				list = append(list, "input "+name+" changed")
+			}
+		}
+		if !before || len(list) < len(changes) {
+			changes, before = list, true
+		}
+	}
+	return changes, before
 }
 
 // StepNames lists the name and version of each step and question that the

@@ -23,6 +23,9 @@ type Account struct {
 	Servers []ServerUsage `json:"servers,omitempty"`
 	// Total counts each call once, also those of steps that no mode needs.
 	Total Usage `json:"total"`
+	// Doubles are calls that two machines had under way at one time: what the
+	// second making used and cost. Nothing else counts it.
+	Doubles Usage `json:"doubles,omitzero"`
 }
 
 // StepUsage is of the calls of one step with one model.
@@ -51,9 +54,10 @@ type ModeSteps struct {
 	Steps []string
 }
 
-// NewAccount prices what [Ledger.Costs] and [Ledger.ServerCosts] summed up. Steps are in the order of
-// the costs, modes in the given one.
-func NewAccount(costs []StepCost, servers []ServerCost, prices Prices, modes []ModeSteps) Account {
+// NewAccount prices what [Ledger.Costs], [Ledger.ServerCosts] and
+// [Ledger.Doubles] summed up. Steps are in the order of the costs, modes in the
+// given one.
+func NewAccount(costs []StepCost, servers []ServerCost, doubles []StepCost, prices Prices, modes []ModeSteps) Account {
 	a := Account{Steps: []StepUsage{}, Modes: []ModeUsage{}}
 	for _, c := range costs {
 		u := prices[c.Model].usage(c)
@@ -62,6 +66,9 @@ func NewAccount(costs []StepCost, servers []ServerCost, prices Prices, modes []M
 	}
 	for _, c := range servers {
 		a.Servers = append(a.Servers, ServerUsage{c.Model, c.Server, prices[c.Model].usage(c.StepCost)})
+	}
+	for _, c := range doubles {
+		a.Doubles.Add(prices[c.Model].usage(c))
 	}
 	for _, m := range modes {
 		mode := ModeUsage{Mode: m.Mode}

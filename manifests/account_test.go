@@ -26,7 +26,8 @@ func TestAccount(t *testing.T) {
 		"qwen@1":  {PerCall: 0.25, PerMillionIn: 1, PerMillionOut: 4},
 	}
 	servers := []manifests.ServerCost{{Server: "gpu 0", StepCost: manifests.StepCost{Model: "bagel@1", Calls: 6, Seconds: 180}}}
-	got := manifests.NewAccount(costs, servers, prices, []manifests.ModeSteps{
+	doubles := []manifests.StepCost{{Step: "draft/1", Model: "bagel@1", Calls: 1, Seconds: 36}, {Step: "hindsight/1", Model: "qwen@1", Calls: 2}}
+	got := manifests.NewAccount(costs, servers, doubles, prices, []manifests.ModeSteps{
 		{Mode: "thinking", Steps: []string{"hindsight/1"}},
 		{Mode: "full", Steps: []string{"hindsight/1", "draft/1"}},
 	})
@@ -53,6 +54,7 @@ func TestAccount(t *testing.T) {
 		},
 		Servers: []manifests.ServerUsage{{Model: "bagel@1", Server: "gpu 0", Usage: manifests.Usage{Calls: 6, Seconds: 180, GPUSeconds: 360, Cost: 0.25}}},
 		Total:   sum(draft, qwen, free, old),
+		Doubles: manifests.Usage{Calls: 3, Seconds: 36, GPUSeconds: 72, Cost: 0.55},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -72,7 +74,7 @@ func TestAccountsOfSnapshots(t *testing.T) {
 	if _, err := manifests.LoadAccount(t.Context(), store, 1); !errors.Is(err, blob.ErrNotExist) {
 		t.Errorf("got %v, want that there is none", err)
 	}
-	first := manifests.NewAccount([]manifests.StepCost{{Step: "draft/1", Model: "m@1", Calls: 3, Seconds: 1.5}}, nil, nil, nil)
+	first := manifests.NewAccount([]manifests.StepCost{{Step: "draft/1", Model: "m@1", Calls: 3, Seconds: 1.5}}, nil, nil, nil, nil)
 	for _, a := range []manifests.Account{first, {}} {
 		if err := manifests.PutAccount(t.Context(), store, 1, a); err != nil {
 			t.Fatal(err)

@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,7 +103,7 @@ type compaction struct {
 
 	// The segments that will be merged next, and their calls.
 	group []blob.Object
-	calls []Call
+	segment
 	bytes int // of the calls' texts
 
 	superseded []string // keys of merged segments
@@ -115,47 +116,48 @@ func (c *compaction) visit(ctx context.Context, o blob.Object) error {
 	if !ok {
 		return nil // no object of ours
 	}
-	calls, err := readSegment(ctx, c.store, o, digest)
+	s, err := readSegment(ctx, c.store, o, digest)
 	if err != nil {
 		return fmt.Errorf("read segment %s: %w", c.store.URL(o.Key), err)
 	}
 	c.Segments++
 	c.Bytes += o.Size
 	size := 0
-	for _, call := range calls {
+	for _, call := range s.calls {
 		size += len(call.Text) + len(call.Reason)
 	}
-	if len(c.calls)+len(calls) > compactCalls || c.bytes+size > compactBytes {
+	if len(c.calls)+len(s.calls) > compactCalls || c.bytes+size > compactBytes {
 		if err := c.merge(ctx); err != nil {
 			return err
 		}
 	}
-	c.group, c.calls, c.bytes = append(c.group, o), append(c.calls, calls...), c.bytes+size
+	c.group, c.bytes = append(c.group, o), c.bytes+size
+	c.calls, c.doubles = append(c.calls, s.calls...), append(c.doubles, s.doubles...)
 	return nil
 }
 
 // merge writes the group as one segment and begins an empty group. It leaves a
 // single segment as it is.
 func (c *compaction) merge(ctx context.Context) error {
-	group, calls := c.group, c.calls
-	c.group, c.calls, c.bytes = nil, nil, 0
+	group, s := c.group, c.segment
+	c.group, c.segment, c.bytes = nil, segment{}, 0
 	if len(group) < 2 {
 		return nil
 	}
-	held, doubles := holding(calls)
-	segment, err := encodeSegment(held)
+	doubles := s.settle()
+	encoded, err := encodeSegment(s)
 	if err != nil {
 		return err
 	}
-	digest := irgdata.DigestOf(segment)
+	digest := irgdata.DigestOf(encoded)
 	key := segmentKey(digest)
 	if !c.dry {
-		if err := blob.PutContent(ctx, c.store, key, bytes.NewReader(segment), int64(len(segment)), digest); err != nil {
+		if err := blob.PutContent(ctx, c.store, key, bytes.NewReader(encoded), int64(len(encoded)), digest); err != nil {
 			return err
 		}
 	}
 	c.Written++
-	c.WrittenBytes += int64(len(segment))
+	c.WrittenBytes += int64(len(encoded))
 	c.Doubles += doubles
 	for _, o := range group {
 		c.Merged++
@@ -167,10 +169,11 @@ func (c *compaction) merge(ctx context.Context) error {
 	return nil
 }
 
-// holding sorts calls by key, keeps the one of each key that holds, and counts
-// the others: equal sets of calls give equal segments on every machine.
-func holding(calls []Call) (held []Call, doubles int) {
-	slices.SortFunc(calls, func(a, b Call) int {
+// settle sorts calls by key, keeps the one of each key that holds, makes doubles
+// of the others and returns their number: equal sets of calls give equal
+// segments on every machine.
+func (s *segment) settle() (doubles int) {
+	slices.SortFunc(s.calls, func(a, b Call) int {
 		if order := bytes.Compare(a.Key[:], b.Key[:]); order != 0 {
 			return order
 		}
@@ -182,6 +185,25 @@ func holding(calls []Call) (held []Call, doubles int) {
 		}
 		return 0
 	})
-	held = slices.CompactFunc(calls, func(a, b Call) bool { return a.Key == b.Key })
-	return held, len(calls) - len(held)
+	held := s.calls[:0]
+	for _, c := range s.calls {
+		switch {
+		case len(held) == 0 || held[len(held)-1].Key != c.Key:
+			held = append(held, c)
+		case held[len(held)-1].Asked.IsZero():
+			held[len(held)-1].Asked = c.Asked
+			fallthrough
+		default:
+			if held[len(held)-1].before(c) && !c.costless() {
+				doubles++
+				s.doubles = append(s.doubles, c.double())
+			}
+		}
+	}
+	s.calls = held
+	slices.SortFunc(s.doubles, func(a, b double) int {
+		return cmp.Or(bytes.Compare(a.call.Key[:], b.call.Key[:]), bytes.Compare(a.making[:], b.making[:]))
+	})
+	s.doubles = slices.CompactFunc(s.doubles, func(a, b double) bool { return a.call.Key == b.call.Key && a.making == b.making })
+	return doubles
 }

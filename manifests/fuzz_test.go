@@ -40,23 +40,28 @@ func FuzzManifest(f *testing.F) {
 // FuzzSegment: a segment of any bytes is read or refused, and what is read is
 // written and read again as it was.
 func FuzzSegment(f *testing.F) {
-	segment, err := encodeSegment([]Call{{Key: irgdata.DigestOf(nil), Step: "draft/1", Text: "a"}})
+	asked := Asked{Pair: irgdata.DigestOf([]byte("pair")), Shown: "0123456789abcdef", Recipe: "{}", Inputs: "draft:0"}
+	call := Call{Key: irgdata.DigestOf(nil), Step: "draft/1", Text: "a", Seconds: 1, Asked: asked}
+	sound, err := encodeSegment(segment{[]Call{call}, []double{call.double()}})
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(segment)
-	f.Add(segment[:len(segment)-3])
-	f.Fuzz(func(t *testing.T, segment []byte) {
-		calls, err := decodeSegment(segment)
+	if back, err := decodeSegment(sound); err != nil || len(back.doubles) != 1 || back.calls[0].Asked != asked {
+		f.Fatalf("got %+v, %v", back, err)
+	}
+	f.Add(sound)
+	f.Add(sound[:len(sound)-3])
+	f.Fuzz(func(t *testing.T, encoded []byte) {
+		s, err := decodeSegment(encoded)
 		if err != nil {
 			return
 		}
-		again, err := encodeSegment(calls)
+		again, err := encodeSegment(s)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back, err := decodeSegment(again); err != nil || len(back) != len(calls) {
-			t.Errorf("%d calls became %d (%v)", len(calls), len(back), err)
+		if back, err := decodeSegment(again); err != nil || len(back.calls) != len(s.calls) || len(back.doubles) != len(s.doubles) {
+			t.Errorf("%d calls became %d (%v)", len(s.calls), len(back.calls), err)
 		}
 	})
 }

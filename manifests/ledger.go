@@ -19,7 +19,7 @@ import (
 // ledgerFormat is the version of the ledger's schema, kept in the file's
 // user_version. Older ones are brought up to it, a newer one is refused, never
 // guessed at.
-const ledgerFormat = 2
+const ledgerFormat = 3
 
 // Call is one model call that came to an end: with an answer, or with a
 // failure for which the model did its work all the same (a refusal, a
@@ -49,17 +49,8 @@ type Call struct {
 	Attempts int `json:"attempts"`
 	// Server is the one that answered, where the model has some.
 	Server string `json:"server,omitempty"`
-}
-
-// before says which of two ends of the same call holds, when two machines made
-// it at once: an answer before a failure, then the lesser by its content. The
-// choice is the same wherever the two meet.
-func (c Call) before(other Call) bool {
-	if c.Failed() != other.Failed() {
-		return other.Failed()
-	}
-	content := func(c Call) string { return fmt.Sprint(c.Text, c.Image.Digest, c.Rule, c.Reason, c.First) }
-	return content(c) < content(other)
+	// Asked is what the key was made of. [Ledger.Lookup] leaves it out.
+	Asked Asked `json:"asked,omitzero"`
 }
 
 // Failed reports whether the call gave no usable answer.
@@ -113,7 +104,33 @@ CREATE TABLE segments (digest BLOB PRIMARY KEY) WITHOUT ROWID`
 var ledgerMigrations = [ledgerFormat - 1]string{
 	`ALTER TABLE calls ADD COLUMN first TEXT NOT NULL DEFAULT '';  -- JSON of the candidates, or ''
 	ALTER TABLE calls ADD COLUMN server TEXT NOT NULL DEFAULT ''`,
+	`ALTER TABLE calls ADD COLUMN pair BLOB NOT NULL DEFAULT x''; -- x'': not known what was asked
+	ALTER TABLE calls ADD COLUMN shown TEXT NOT NULL DEFAULT '';
+	ALTER TABLE calls ADD COLUMN recipe INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE calls ADD COLUMN inputs TEXT NOT NULL DEFAULT '';
+	CREATE TABLE recipes (id INTEGER PRIMARY KEY, recipe TEXT NOT NULL UNIQUE);
+	CREATE TABLE absent (key BLOB PRIMARY KEY, why TEXT NOT NULL) WITHOUT ROWID;
+	CREATE TABLE doubles (
+		key        BLOB NOT NULL,
+		making     BLOB NOT NULL,
+		step       TEXT NOT NULL,
+		model      TEXT NOT NULL,
+		failed     INTEGER NOT NULL,
+		seconds    REAL NOT NULL,
+		tokens_in  INTEGER NOT NULL,
+		tokens_out INTEGER NOT NULL,
+		attempts   INTEGER NOT NULL,
+		shared     INTEGER NOT NULL, -- 1: a segment of the store holds it
+		PRIMARY KEY (key, making)
+	) WITHOUT ROWID;
+	CREATE TABLE epoch (token BLOB NOT NULL);
+	INSERT INTO epoch VALUES (randomblob(32));
+	` + askedIndex,
 }
+
+// askedIndex finds the calls of a pair, for [Ledger.Asked]. A ledger that is
+// being filled gets it last.
+const askedIndex = `CREATE INDEX calls_asked ON calls (shown, pair) WHERE pair <> x''`
 
 // callColumns are what scanCall reads after the columns of its own arguments.
 const callColumns = `step, model, text, image, rule, reason, finish, seconds, tokens_in, tokens_out, attempts, first, server`
@@ -272,60 +289,10 @@ func (l *Ledger) commit(batch []pending) ([]Call, error) {
 	for i, p := range batch {
 		calls[i] = p.call
 	}
-	if _, err := insertCalls(tx, calls, false); err != nil {
+	if _, err := insertCalls(tx, calls, insertion{}); err != nil {
 		return nil, err
 	}
 	return calls, tx.Commit()
-}
-
-// insertCalls adds the calls whose keys are new and returns their number. Of
-// two ends of the same call it keeps, and puts into calls, the one that holds.
-func insertCalls(tx *sql.Tx, calls []Call, shared bool) (int, error) {
-	find, err := tx.Prepare(`SELECT ` + callColumns + ` FROM calls WHERE key = ?`)
-	if err != nil {
-		return 0, err
-	}
-	defer find.Close()
-	put, err := tx.Prepare(`INSERT OR REPLACE INTO calls (key, ` + callColumns + `, shared)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-	if err != nil {
-		return 0, err
-	}
-	defer put.Close()
-	added := 0
-	for i, c := range calls {
-		there := Call{Key: c.Key}
-		err := scanCall(find.QueryRow(c.Key[:]), &there)
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			added++
-		case err != nil:
-			return 0, err
-		case !c.before(there):
-			calls[i] = there
-			continue
-		}
-		image := ""
-		if !c.Image.IsZero() {
-			encoded, err := json.Marshal(c.Image)
-			if err != nil {
-				return 0, err
-			}
-			image = string(encoded)
-		}
-		first := ""
-		if len(c.First) > 0 {
-			encoded, err := json.Marshal(c.First)
-			if err != nil {
-				return 0, err
-			}
-			first = string(encoded)
-		}
-		if _, err := put.Exec(c.Key[:], c.Step, c.Model, c.Text, image, c.Rule, c.Reason, c.Finish, c.Seconds, c.TokensIn, c.TokensOut, c.Attempts, first, c.Server, shared); err != nil {
-			return 0, err
-		}
-	}
-	return added, nil
 }
 
 func markSegment(ctx context.Context, tx *sql.Tx, digest irgdata.Digest) error {
@@ -347,24 +314,8 @@ type StepCost struct {
 
 // Costs sums the ledger by step and model, in alphabetical order.
 func (l *Ledger) Costs(ctx context.Context) ([]StepCost, error) {
-	rows, err := l.db.QueryContext(ctx, `SELECT step, model, count(*), sum(rule <> ''), sum(attempts), sum(seconds), sum(tokens_in), sum(tokens_out)
+	return l.costs(ctx, `SELECT step, model, count(*), sum(rule <> ''), sum(attempts), sum(seconds), sum(tokens_in), sum(tokens_out)
 		FROM calls GROUP BY step, model ORDER BY step, model`)
-	if err != nil {
-		return nil, fmt.Errorf("ledger: sum the costs: %w", err)
-	}
-	defer rows.Close()
-	var costs []StepCost
-	for rows.Next() {
-		var c StepCost
-		if err := rows.Scan(&c.Step, &c.Model, &c.Calls, &c.Failed, &c.Attempts, &c.Seconds, &c.TokensIn, &c.TokensOut); err != nil {
-			return nil, fmt.Errorf("ledger: sum the costs: %w", err)
-		}
-		costs = append(costs, c)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("ledger: sum the costs: %w", err)
-	}
-	return costs, nil
 }
 
 // ServerCost is what the calls cost that one server of a model answered.

@@ -3,6 +3,7 @@ package manifests
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -77,24 +78,36 @@ func (l *Ledger) Unshared(ctx context.Context) (n int, err error) {
 	return n, nil
 }
 
+// scanWhole reads the columns given, key, askedColumns and callColumns of a row.
+func (l *Ledger) scanWhole(ctx context.Context, rows *sql.Rows, known recipes, before ...any) (c Call, err error) {
+	var key []byte
+	var asked askedRow
+	if err := scanCall(rows, &c, append(append(before, &key), asked.columns()...)...); err != nil {
+		return c, err
+	}
+	copy(c.Key[:], key)
+	recipe, err := l.recipe(ctx, known, asked.recipe)
+	c.Asked = asked.asked(recipe)
+	return c, err
+}
+
 // Calls yields all calls by ascending key, those that were recorded before the
 // first is yielded.
 func (l *Ledger) Calls(ctx context.Context) iter.Seq2[Call, error] {
 	return func(yield func(Call, error) bool) {
-		rows, err := l.db.QueryContext(ctx, `SELECT key, `+callColumns+` FROM calls ORDER BY key`)
+		rows, err := l.db.QueryContext(ctx, `SELECT key, `+askedColumns+`, `+callColumns+` FROM calls ORDER BY key`)
 		if err != nil {
 			yield(Call{}, fmt.Errorf("ledger: list the calls: %w", err))
 			return
 		}
 		defer rows.Close()
+		known := recipes{}
 		for rows.Next() {
-			var c Call
-			var key []byte
-			if err := scanCall(rows, &c, &key); err != nil {
+			c, err := l.scanWhole(ctx, rows, known)
+			if err != nil {
 				yield(Call{}, fmt.Errorf("ledger: list the calls: %w", err))
 				return
 			}
-			copy(c.Key[:], key)
 			if !yield(c, nil) {
 				return
 			}

@@ -122,7 +122,7 @@ func TestLedgerManyWriters(t *testing.T) {
 // TestLedgerReadsFormat1: a ledger of an older irgdata is brought up to date,
 // once, and keeps its calls.
 func TestLedgerReadsFormat1(t *testing.T) {
-	old, err := os.ReadFile("testdata/ledger-format-1.sqlite")
+	old, err := os.ReadFile("testdata/formats/ledger-1.sqlite")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -98,11 +99,26 @@ func (l *Ledger) forget(ctx context.Context, lost map[irgdata.Digest]bool) error
 	if err != nil {
 		return err
 	}
-	return l.eachRow(ctx, `DELETE FROM calls WHERE rowid = ?`, gone)
+	return l.eachRow(ctx, gone, func(tx *sql.Tx, row int64) error {
+		var key []byte
+		if err := tx.QueryRowContext(ctx, `DELETE FROM calls WHERE rowid = ? RETURNING key`, row).Scan(&key); err != nil {
+			return err
+		}
+		return errors.Join(noteLost(ctx, tx, irgdata.Digest(key)), turnEpoch(tx))
+	})
 }
 
-// eachRow executes a statement for each row, all or none.
-func (l *Ledger) eachRow(ctx context.Context, statement string, rows []int64) error {
+// AbsentLost is noted of a call whose answer, a painted image, was lost and
+// given up.
+const AbsentLost = "lost"
+
+func noteLost(ctx context.Context, tx *sql.Tx, key irgdata.Digest) error {
+	_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO absent (key, why) VALUES (?, ?)`, key[:], AbsentLost)
+	return err
+}
+
+// eachRow does something to each row, to all or none.
+func (l *Ledger) eachRow(ctx context.Context, rows []int64, do func(tx *sql.Tx, row int64) error) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -112,7 +128,7 @@ func (l *Ledger) eachRow(ctx context.Context, statement string, rows []int64) er
 	}
 	defer tx.Rollback() // after Commit it does nothing
 	for _, row := range rows {
-		if _, err := tx.ExecContext(ctx, statement, row); err != nil {
+		if err := do(tx, row); err != nil {
 			return fmt.Errorf("ledger: %w", err)
 		}
 	}

@@ -41,20 +41,25 @@ func BenchmarkOpenLedger(b *testing.B) {
 			for range 100 {
 				fmt.Fprintf(&text, "%05x ", random.IntN(4096))
 			}
-			calls = append(calls, Call{Key: irgdata.DigestOf(fmt.Append(nil, i)), Step: "draft/1", Model: "m@1", Text: text.String(), Finish: "stop", Seconds: 1, TokensIn: 100, TokensOut: 100, Attempts: 1})
+			calls = append(calls, Call{Key: irgdata.DigestOf(fmt.Append(nil, i)), Step: "draft/1", Model: "m@1", Text: text.String(), Finish: "stop", Seconds: 1, TokensIn: 100, TokensOut: 100, Attempts: 1,
+				Asked: Asked{Pair: irgdata.DigestOf(fmt.Append(nil, "pair", i/4)), Shown: Fingerprint(irgdata.DigestOf(fmt.Append(nil, "image", i/4))), Recipe: fmt.Sprint("recipe ", i%4), Inputs: "draft_thinking:0123456789abcdef"}})
 		}
-		held, _ := holding(calls)
-		segment, err := encodeSegment(held)
+		s := segment{calls: calls}
+		s.settle()
+		encoded, err := encodeSegment(s)
 		if err != nil {
 			b.Fatal(err)
 		}
-		digest := irgdata.DigestOf(segment)
-		if err := blob.PutContent(b.Context(), store, segmentKey(digest), bytes.NewReader(segment), int64(len(segment)), digest); err != nil {
+		digest := irgdata.DigestOf(encoded)
+		if err := blob.PutContent(b.Context(), store, segmentKey(digest), bytes.NewReader(encoded), int64(len(encoded)), digest); err != nil {
 			b.Fatal(err)
 		}
 	}
 	dir, path := b.TempDir(), ""
 	open := func(b *testing.B) {
+		if err := FillLedger(b.Context(), path, store); err != nil {
+			b.Fatal(err)
+		}
 		l, err := OpenLedger(b.Context(), path)
 		if err != nil {
 			b.Fatal(err)

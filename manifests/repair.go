@@ -3,6 +3,7 @@ package manifests
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -212,7 +213,7 @@ func (l *Ledger) pullSound(ctx context.Context, r *Report) error {
 		if !ok || r.damaged(object.Key) {
 			continue
 		}
-		if _, err := l.pullSegment(ctx, r.store, object, digest, lost); err != nil {
+		if _, err := l.pullSegment(ctx, r.store, object, digest, lost, false); err != nil {
 			return err
 		}
 	}
@@ -237,7 +238,7 @@ func (l *Ledger) add(ctx context.Context, calls []Call) (int, error) {
 			added = append(added, c)
 		}
 	}
-	if _, err := insertCalls(tx, added, false); err != nil {
+	if _, err := insertCalls(tx, added, insertion{}); err != nil {
 		return 0, fmt.Errorf("ledger: %w", err)
 	}
 	return len(added), tx.Commit()
@@ -266,7 +267,10 @@ func (r *Report) repairSegments(ctx context.Context, ledger *Ledger, o RepairOpt
 		return fmt.Errorf("ledger: %w", err)
 	}
 	rows.Close()
-	if err := ledger.eachRow(ctx, `UPDATE calls SET shared = 0 WHERE rowid = ?`, unshared); err != nil {
+	if err := ledger.eachRow(ctx, unshared, func(tx *sql.Tx, row int64) error {
+		_, err := tx.ExecContext(ctx, `UPDATE calls SET shared = 0 WHERE rowid = ?`, row)
+		return err
+	}); err != nil {
 		return err
 	}
 	pushed, err := ledger.Push(ctx, r.store)

@@ -185,9 +185,6 @@ type Shard struct {
 
 // check reports what cannot be true of a manifest, whoever wrote it.
 func (s Snapshot) check(number int) error {
-	if s.Format != manifestFormat {
-		return fmt.Errorf("it has format %d and this irgdata reads format %d: use the irgdata that wrote it", s.Format, manifestFormat)
-	}
 	if s.Number != number || s.Parent != number-1 {
 		return fmt.Errorf("it says that it is number %d after %d", s.Number, s.Parent)
 	}
@@ -441,6 +438,14 @@ func Load(ctx context.Context, store blob.Store, number int) (Snapshot, error) {
 
 func decodeManifest(text []byte, number int) (Snapshot, error) {
 	var s Snapshot
+	// The format first: another one may have other fields.
+	var of struct{ Format int }
+	if err := json.Unmarshal(text, &of); err != nil {
+		return Snapshot{}, err
+	}
+	if of.Format != manifestFormat {
+		return Snapshot{}, fmt.Errorf("it has format %d and this irgdata reads format %d: use the irgdata that wrote it", of.Format, manifestFormat)
+	}
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&s); err != nil {

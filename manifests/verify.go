@@ -141,10 +141,10 @@ func (r *Report) verifyCatalog(ctx context.Context, o VerifyOptions) error {
 func (r *Report) verifySegments(ctx context.Context, _ VerifyOptions) error {
 	err := eachSegment(ctx, r.store, func(object blob.Object) error {
 		digest, ok := segmentDigest(object.Key)
-		var calls []Call
+		var s segment
 		if ok {
 			var err error
-			calls, err = readSegment(ctx, r.store, object, digest)
+			s, err = readSegment(ctx, r.store, object, digest)
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()
@@ -158,7 +158,7 @@ func (r *Report) verifySegments(ctx context.Context, _ VerifyOptions) error {
 		}
 		r.Objects++
 		r.Bytes += object.Size
-		for _, c := range calls {
+		for _, c := range s.calls {
 			r.calls.add(c.Key)
 		}
 		return nil

@@ -59,6 +59,7 @@ type result struct {
 	published bool
 	exported  []exported
 	calls     annotate.Count
+	doubles   int                // calls of the dataset that two machines made at once, so far
 	before    manifests.Snapshot // the snapshot that was built upon; number 0 for none
 	diff      manifests.Diff     // from before to snapshot, if one was published
 	examples  *examples
@@ -155,9 +156,11 @@ func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
 		r.calls.Reused = int(b.from.Calls)
 	}
 	if r.published || !r.unchanged {
-		if err := d.keepAccount(ctx, r.snapshot); err != nil {
+		account, err := d.keepAccount(ctx, r.snapshot)
+		if err != nil {
 			return r, err
 		}
+		r.doubles = account.Doubles.Calls
 		if err := d.keepProvenance(ctx, b, r, parts); err != nil {
 			return r, err
 		}
@@ -202,12 +205,12 @@ func (d *dataset) content(ctx context.Context, p *progress, examples *examples, 
 }
 
 // keepAccount puts beside a snapshot what the dataset has cost until now.
-func (d *dataset) keepAccount(ctx context.Context, s manifests.Snapshot) error {
+func (d *dataset) keepAccount(ctx context.Context, s manifests.Snapshot) (manifests.Account, error) {
 	account, err := d.account(ctx, s.Settings)
 	if err != nil {
-		return err
+		return account, err
 	}
-	return manifests.PutAccount(ctx, d.store, s.Number, account)
+	return account, manifests.PutAccount(ctx, d.store, s.Number, account)
 }
 
 // keep puts the image of a pair into the store.

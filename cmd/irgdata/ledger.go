@@ -41,6 +41,9 @@ type ledgerStats struct {
 	LocalBytes int64                  `json:"local_bytes"`
 	Store      manifests.SegmentStats `json:"store"`
 	Steps      []manifests.StepCost   `json:"steps"`
+	// Doubles sums the calls that two machines made at once, which the other
+	// counts leave out.
+	Doubles []manifests.StepCost `json:"doubles"`
 }
 
 func ledgerStatsCommand() *cobra.Command {
@@ -90,6 +93,9 @@ func (d *dataset) ledgerStats(ctx context.Context) (s ledgerStats, err error) {
 	for _, step := range s.Steps {
 		s.Calls, s.Failed = s.Calls+step.Calls, s.Failed+step.Failed
 	}
+	if s.Doubles, err = d.ledger.Doubles(ctx); err != nil {
+		return s, err
+	}
 	if s.Unshared, err = d.ledger.Unshared(ctx); err != nil {
 		return s, err
 	}
@@ -117,6 +123,10 @@ func (s ledgerStats) print(w io.Writer) {
 			humanize.Comma(int64(c.Calls)), dash(int64(c.Failed)), humanize.Comma(int64(c.Attempts)), duration(c.Seconds))
 	}
 	fmt.Fprintf(t, "  all\t\t%s\t%s\n", humanize.Comma(int64(s.Calls)), dash(int64(s.Failed)))
+	for _, c := range s.Doubles {
+		fmt.Fprintf(t, "  made twice: %s\t%s\t%s\t%s\t%s\t%s\n", c.Step, c.Model,
+			humanize.Comma(int64(c.Calls)), dash(int64(c.Failed)), humanize.Comma(int64(c.Attempts)), duration(c.Seconds))
+	}
 	t.Flush()
 	fmt.Fprintln(w)
 	if s.LocalBytes > 0 {

@@ -66,6 +66,7 @@ var callColumns = []parquet.Column{
 	{Name: "rule", Kind: parquet.String}, {Name: "reason", Kind: parquet.String}, {Name: "finish", Kind: parquet.String},
 	{Name: "seconds", Kind: parquet.Float64}, {Name: "tokens_in", Kind: parquet.Int64}, {Name: "tokens_out", Kind: parquet.Int64},
 	{Name: "attempts", Kind: parquet.Int64}, {Name: "first", Kind: parquet.String}, {Name: "server", Kind: parquet.String},
+	{Name: "pair", Kind: parquet.String}, {Name: "recipe", Kind: parquet.String}, {Name: "inputs", Kind: parquet.String},
 }
 
 // writeCallTable writes the calls as Parquet and returns their number.
@@ -78,9 +79,12 @@ func writeCallTable(ctx context.Context, w io.Writer, ledger *manifests.Ledger) 
 		if err != nil {
 			return 0, err
 		}
-		image, first := "", ""
+		image, first, pair := "", "", ""
 		if !c.Image.IsZero() {
 			image = c.Image.Digest.String()
+		}
+		if !c.Asked.IsZero() {
+			pair = c.Asked.Pair.String()
 		}
 		if len(c.First) > 0 {
 			encoded, err := json.Marshal(c.First)
@@ -91,7 +95,7 @@ func writeCallTable(ctx context.Context, w io.Writer, ledger *manifests.Ledger) 
 		}
 		err := table.Write(parquet.Row{
 			c.Key.String(), c.Step, c.Model, c.Text, image, c.Image.Size, string(c.Image.Format), int64(c.Image.Width), int64(c.Image.Height),
-			c.Rule, c.Reason, c.Finish, c.Seconds, int64(c.TokensIn), int64(c.TokensOut), int64(c.Attempts), first, c.Server,
+			c.Rule, c.Reason, c.Finish, c.Seconds, int64(c.TokensIn), int64(c.TokensOut), int64(c.Attempts), first, c.Server, pair, c.Asked.Recipe, c.Asked.Inputs,
 		})
 		if err != nil {
 			return 0, err

@@ -25,7 +25,8 @@ type modelServer struct {
 	// requests counts the calls by what was answered: a text, or the digest of
 	// an image.
 	requests map[string]int
-	// countdown, unless nil, is called when wait more requests have come.
+	// countdown, unless nil, is called when wait more requests have come, before
+	// the last of them is answered.
 	wait      int
 	countdown func()
 }
@@ -57,10 +58,12 @@ func (s *modelServer) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
+	countdown := func() {}
 	if s.wait--; s.wait == 0 && s.countdown != nil {
-		s.countdown()
+		countdown = s.countdown
 	}
 	s.mu.Unlock()
+	countdown()
 	digest := irgdata.DigestOf(body)
 	var content any
 	var answered string

@@ -239,6 +239,7 @@ func (d *dataset) openLedger(ctx context.Context, a access) error {
 	var id irgdata.Digest
 	var err error
 	path := ""
+	mine := a == write // nobody else uses the file
 	if a == write {
 		if id, err = manifests.Identify(ctx, d.store); err != nil {
 			return err
@@ -270,13 +271,20 @@ func (d *dataset) openLedger(ctx context.Context, a access) error {
 			if err != nil {
 				return err
 			}
-			path = filepath.Join(dir, "ledger.sqlite")
+			path, mine = filepath.Join(dir, "ledger.sqlite"), true
+		}
+	}
+	pull := (*manifests.Ledger).PullNew // a build may be at it
+	if mine {
+		pull = (*manifests.Ledger).Pull
+		if err := manifests.FillLedger(ctx, path, d.store); err != nil {
+			return err
 		}
 	}
 	if d.ledger, err = manifests.OpenLedger(ctx, path); err != nil {
 		return err
 	}
-	if _, err := d.ledger.Pull(ctx, d.store); err != nil {
+	if _, err := pull(d.ledger, ctx, d.store); err != nil {
 		return err
 	}
 	if a == write {

@@ -130,7 +130,7 @@ func repairByBuild(ctx context.Context, cmd *cobra.Command, c Config, report *ma
 		}
 		again = fmt.Sprintf("%s nowhere else to be found: forgot the calls that painted them, %s.\n", plural(int64(forgotten.Images), "lost image"), strings.Join(steps, ", "))
 	}
-	plan, err := d.plan(ctx)
+	plan, err := d.plan(ctx, nil)
 	if err != nil {
 		return again, err
 	}

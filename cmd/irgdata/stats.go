@@ -107,6 +107,10 @@ func (d *dataset) account(ctx context.Context, s manifests.Settings) (manifests.
 	if err != nil {
 		return manifests.Account{}, err
 	}
+	doubles, err := d.ledger.Doubles(ctx)
+	if err != nil {
+		return manifests.Account{}, err
+	}
 	var needed []manifests.ModeSteps
 	if len(s.Modes) > 0 {
 		wanted, err := modes.Select(s.Modes)
@@ -121,7 +125,7 @@ func (d *dataset) account(ctx context.Context, s manifests.Settings) (manifests.
 			needed = append(needed, n)
 		}
 	}
-	return manifests.NewAccount(costs, servers, prices, needed), nil
+	return manifests.NewAccount(costs, servers, doubles, prices, needed), nil
 }
 
 func (s stats) print(w io.Writer) {
@@ -146,6 +150,9 @@ func (s stats) print(w io.Writer) {
 		fmt.Fprintf(t, "  %s\t%s\t%s\n", u.Step, u.Model, usageColumns(u.Usage))
 	}
 	fmt.Fprintf(t, "  all\t\t%s\n", usageColumns(s.Account.Total))
+	if s.Account.Doubles.Calls > 0 {
+		fmt.Fprintf(t, "  made twice, on top\t\t%s\n", usageColumns(s.Account.Doubles))
+	}
 	if s.Then != nil {
 		fmt.Fprintf(t, "  until snapshot %d\t\t%s\n", snap.Number, usageColumns(s.Then.Total))
 	}

@@ -39,6 +39,7 @@ func summarize(w io.Writer, d *dataset, r result) {
 	opinionTable(w, r.snapshot.Opinions)
 	exampleLines(w, r.examples)
 	callLine(w, r)
+	doubleLine(w, r.doubles)
 	changeLines(w, r)
 	endpointLines(w, d.pools)
 
@@ -211,6 +212,13 @@ func callLine(w io.Writer, r result) {
 		fmt.Fprintf(w, "  taken     all as it is in snapshot %d: neither pairs nor settings have changed\n", r.before.Number)
 	} else if r.takenOver > 0 {
 		fmt.Fprintf(w, "  taken     %s of %s as they are in snapshot %d\n", humanize.Comma(r.takenOver), plural(r.snapshot.Counts.Items, "item"), r.before.Number)
+	}
+}
+
+// doubleLine tells what it cost that machines work side by side.
+func doubleLine(w io.Writer, doubles int) {
+	if doubles > 0 {
+		fmt.Fprintf(w, "  doubles   %s of this dataset so far made by two machines at once: `irgdata stats` has what it cost\n", plural(int64(doubles), "call"))
 	}
 }
 

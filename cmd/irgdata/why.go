@@ -51,18 +51,20 @@ the place in its source, as 'irgdata rejects' prints both.`,
 // minPrefix is the shortest beginning of an identity that names a pair.
 const minPrefix = 6
 
+// named reports whether a name of the command line means a pair.
+func named(name, id, key string) bool {
+	return key == name || len(name) >= minPrefix && strings.HasPrefix(id, name)
+}
+
 func (d *dataset) why(ctx context.Context, w io.Writer, ref, name string) error {
 	s, err := d.snapshot(ctx, ref)
 	if err != nil {
 		return err
 	}
-	named := func(id, _, key string) bool {
-		return key == name || len(name) >= minPrefix && strings.HasPrefix(id, name)
-	}
 	work := d.config.path(d.config.Work)
 	found := 0
 	told := map[irgdata.Digest]bool{}
-	for story, err := range export.Stories(ctx, d.store, s, work, named) {
+	for story, err := range export.Stories(ctx, d.store, s, work, func(id, _, key string) bool { return named(name, id, key) }) {
 		if err != nil {
 			return err
 		}
@@ -80,7 +82,7 @@ func (d *dataset) why(ctx context.Context, w io.Writer, ref, name string) error 
 		if !r.Pair.ID.IsZero() {
 			id = r.Pair.ID.String()
 		}
-		if r.Mode != "" || !named(id, r.Pair.Source, r.Pair.Key) || r.Stage != irgdata.StageIngest && told[r.Pair.ID] {
+		if r.Mode != "" || !named(name, id, r.Pair.Key) || r.Stage != irgdata.StageIngest && told[r.Pair.ID] {
 			continue // the story of a trajectory has that it was rejected, and the modes that it lost
 		}
 		found++
