@@ -1,7 +1,6 @@
 package parquet
 
 import (
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +31,8 @@ type Writer struct {
 	total   int64
 	groups  int
 }
+
+const createdBy = "irgdata"
 
 // stickySink keeps the first error of its writer, for the [Writer] to look at,
 // and takes all that follows without writing it. The library must not see the
@@ -70,13 +71,7 @@ func NewWriter(w io.Writer, columns []Column, o WriterOptions) (*Writer, error) 
 		parquet.WithCompression(compress.Codecs.Zstd),
 		parquet.WithDictionaryDefault(false),
 		parquet.WithBatchSize(batchRows), // a page holds few images
-		parquet.WithCreatedBy("irgdata"),
-	}
-	for _, c := range columns {
-		if c.Base64 {
-			// The library's zstd gives up on it, and keeps it at its size.
-			properties = append(properties, parquet.WithCompressionFor(c.Name, compress.Codecs.Gzip), parquet.WithCompressionLevelFor(c.Name, gzip.HuffmanOnly))
-		}
+		parquet.WithCreatedBy(createdBy),
 	}
 	leaves := leavesOf(columns)
 	for _, l := range leaves {
