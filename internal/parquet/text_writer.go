@@ -2,15 +2,12 @@ package parquet
 
 import (
 	"encoding/binary"
-	"fmt"
 	"io"
 
 	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/compress"
 	"github.com/apache/arrow/go/v15/parquet/file"
-	"github.com/apache/arrow/go/v15/parquet/metadata"
-	"github.com/apache/arrow/go/v15/parquet/schema"
 	"github.com/klauspost/compress/huff0"
 )
 
@@ -35,11 +32,7 @@ func (t Text) Size() int {
 // TextWriter writes a file of one column of texts, of which parts are compressed
 // already. The same rows give the same bytes. It is used by one goroutine.
 type TextWriter struct {
-	sink       *countingSink
-	properties *parquet.WriterProperties
-	metadata   *metadata.FileMetaDataBuilder
-	rows       int64
-	groups     int
+	file *fileWriter
 
 	page    []byte // the frame under way
 	size    int    // of its text
@@ -47,71 +40,28 @@ type TextWriter struct {
 	scratch *huff0.Scratch
 }
 
-// countingSink knows how much was written to it.
-type countingSink struct {
-	stickySink
-	at int64
-}
-
-func (c *countingSink) Write(p []byte) (int, error) {
-	c.at += int64(len(p))
-	return c.stickySink.Write(p)
-}
-
-// Tell is what the library asks of a sink.
-func (c *countingSink) Tell() int64 { return c.at }
-
 // NewTextWriter writes a file to w, which the caller closes after the writer.
 func NewTextWriter(w io.Writer, column string) (*TextWriter, error) {
-	columns := []Column{{Name: column, Kind: String}}
-	root, err := newSchema(columns)
+	f, err := newFileWriter(w, []Column{{Name: column, Kind: String}}, parquet.WithCompression(compress.Codecs.Zstd), parquet.WithDictionaryDefault(false))
 	if err != nil {
-		return nil, fmt.Errorf("parquet: %w", err)
+		return nil, err
 	}
-	keyValues, err := features(columns)
-	if err != nil {
-		return nil, fmt.Errorf("parquet: %w", err)
-	}
-	properties := parquet.NewWriterProperties(parquet.WithCompression(compress.Codecs.Zstd), parquet.WithDictionaryDefault(false), parquet.WithCreatedBy(createdBy))
-	t := &TextWriter{
-		sink: &countingSink{stickySink: stickySink{w: w}}, properties: properties,
-		metadata: metadata.NewFileMetadataBuilder(schema.NewSchema(root), properties, keyValues),
-		scratch:  newScratch(),
-	}
-	t.sink.Write([]byte(magic))
-	if t.sink.err != nil {
-		return nil, fmt.Errorf("parquet: write the header: %w", t.sink.err)
-	}
-	return t, nil
+	return &TextWriter{file: f, scratch: newScratch()}, nil
 }
-
-// magic begins and ends a file.
-const magic = "PAR1"
 
 // pageBytes is the size at which a page ends, if it is not one text.
 const pageBytes = 1 << 20
 
 // WriteGroup writes a row group. Its texts must be below 2 GiB together.
 func (t *TextWriter) WriteGroup(rows []Text) error {
-	err := t.group(rows)
-	if t.sink.err != nil { // the cause of whatever followed
-		err = t.sink.err
-	}
-	if err != nil {
-		return fmt.Errorf("parquet: write row group %d: %w", t.groups, err)
-	}
-	t.rows += int64(len(rows))
-	t.groups++
-	return nil
+	return t.file.group(len(rows), func(group *groupWriter) error { return t.writeRows(group, rows) })
 }
 
-func (t *TextWriter) group(rows []Text) error {
-	group := t.metadata.AppendRowGroup()
-	pages, err := file.NewPageWriter(t.sink, compress.Codecs.Zstd, compress.DefaultCompressionLevel, group.NextColumnChunk(), int16(t.groups), 0, memory.DefaultAllocator, false, nil, nil)
+func (t *TextWriter) writeRows(group *groupWriter, rows []Text) error {
+	pages, err := group.column()
 	if err != nil {
 		return err
 	}
-	written := int64(0)
 	t.begin()
 	of := 0 // rows of the page
 	for i, row := range rows {
@@ -124,14 +74,10 @@ func (t *TextWriter) group(rows []Text) error {
 		if err != nil {
 			return err
 		}
-		written += n
+		group.written += n
 		of = 0
 	}
-	if err := pages.Close(false, false); err != nil {
-		return err
-	}
-	group.SetNumRows(len(rows))
-	return group.Finish(written, int16(t.groups))
+	return pages.Close(false, false)
 }
 
 func (t *TextWriter) begin() { t.page, t.size, t.text = beginFrame(t.page[:0]), 0, t.text[:0] }
@@ -159,24 +105,10 @@ func (t *TextWriter) writePage(pages file.PageWriter, rows int) (int64, error) {
 }
 
 // Rows and RowGroups count what was written so far.
-func (t *TextWriter) Rows() int64 { return t.rows }
+func (t *TextWriter) Rows() int64 { return t.file.rows }
 
 // RowGroups counts the row groups.
-func (t *TextWriter) RowGroups() int { return t.groups }
+func (t *TextWriter) RowGroups() int { return t.file.groups }
 
 // Close writes the footer.
-func (t *TextWriter) Close() error {
-	footer, err := t.metadata.Finish()
-	if err != nil {
-		return fmt.Errorf("parquet: write the footer: %w", err)
-	}
-	n, err := footer.WriteTo(t.sink, nil)
-	if err == nil {
-		t.sink.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(n)), magic...))
-		err = t.sink.err
-	}
-	if err != nil {
-		return fmt.Errorf("parquet: write the footer: %w", err)
-	}
-	return nil
-}
+func (t *TextWriter) Close() error { return t.file.close() }
