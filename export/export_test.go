@@ -563,6 +563,54 @@ func TestAnotherExportBeginsAnew(t *testing.T) {
 	sameTrees(t, tree(t, want.URL(".")), tree(t, dest.URL(".")))
 }
 
+// TestOlderExports: what an older irgdata exported whole stays as it is, and what
+// it left half is begun anew, since it has other bytes.
+func TestOlderExports(t *testing.T) {
+	store := newStore(t)
+	s, err := publish(t.Context(), t, store, 60, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options(t, 8, 4)
+	o.FileBytes = 1500
+	older := func(dest *blob.File, name string) map[string]string {
+		text, err := os.ReadFile(dest.URL(name))
+		if err == nil {
+			err = os.WriteFile(dest.URL(name), bytes.Replace(text, []byte(`"format":`), []byte(`"format":1,"was":`), 1), 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tree(t, dest.URL("."))
+	}
+	whole := newStore(t)
+	if _, _, err := export.WriteIRG(t.Context(), store, s, whole, o); err != nil {
+		t.Fatal(err)
+	}
+	want := tree(t, whole.URL("."))
+	before := older(whole, "export.json")
+	if _, written, err := export.WriteIRG(t.Context(), store, s, whole, o); err != nil || written {
+		t.Errorf("an older export was written again: %v, %v", written, err)
+	}
+	sameTrees(t, before, tree(t, whole.URL(".")))
+
+	half := newStore(t)
+	if _, _, err := export.WriteIRG(t.Context(), store, s, faultblob.New(half, faultblob.Nth(30, faultblob.Before)), o); !errors.Is(err, faultblob.ErrInjected) {
+		t.Fatalf("got %v", err)
+	}
+	older(half, "progress.json")
+	puts := &putCounter{Store: half, keys: map[string]int{}}
+	if _, _, err := export.WriteIRG(t.Context(), store, s, puts, o); err != nil {
+		t.Fatal(err)
+	}
+	for name := range want {
+		if puts.keys[name] == 0 {
+			t.Errorf("%s of an older export was kept", name)
+		}
+	}
+	sameTrees(t, want, tree(t, half.URL(".")))
+}
+
 // putCounter counts the puts of each key.
 type putCounter struct {
 	blob.Store

@@ -11,6 +11,7 @@ import (
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/flow"
+	"github.com/irgdata/irgdata/internal/parquet"
 	"github.com/irgdata/irgdata/internal/tokenizer"
 	"github.com/irgdata/irgdata/manifests"
 	"github.com/irgdata/irgdata/modes"
@@ -187,7 +188,7 @@ func writeModes(ctx context.Context, rows iter.Seq2[selected, error], dest blob.
 		defer writers[i].discard()
 	}
 	// Rows are rendered side by side and written in order.
-	rendered := flow.Map(ctx, p.remaining(rows, p.there()), flow.Options{Workers: o.Renderers}, func(_ context.Context, r selected) ([]string, error) {
+	rendered := flow.Map(ctx, p.remaining(rows, p.there()), flow.Options{Workers: o.Renderers}, func(_ context.Context, r selected) ([]parquet.Text, error) {
 		return render(r, p.modes, o)
 	})
 	for rows, err := range rendered {
@@ -196,7 +197,7 @@ func writeModes(ctx context.Context, rows iter.Seq2[selected, error], dest blob.
 		}
 		news := false
 		for i, row := range rows {
-			if row == "" {
+			if row == nil {
 				continue // it is not taken under the mode
 			}
 			if err := writers[i].write(ctx, row); err != nil {
@@ -223,31 +224,45 @@ func writeModes(ctx context.Context, rows iter.Seq2[selected, error], dest blob.
 	return done, nil
 }
 
-// render gives the row of each mode that the record is taken under, "" for the
-// others.
-func render(r selected, wanted []modes.Mode, o IRGOptions) ([]string, error) {
-	rows := make([]string, len(wanted))
-	encoded := map[irgdata.Digest][]byte{} // an image is in up to four rows
+// render gives the row of each mode that the record is taken under, nil for the
+// others. An image is in up to four rows, and encoded and packed once for them.
+func render(r selected, wanted []modes.Mode, o IRGOptions) ([]parquet.Text, error) {
+	rows := make([]parquet.Text, len(wanted))
+	packed := map[irgdata.Digest]parquet.Packed{}
 	for i, mode := range wanted {
 		if !r.under[i] {
 			continue
 		}
-		row, err := mode.Conversation(r.trajectory, o.Prompts, func(ref irgdata.ImageRef) ([]byte, error) {
-			if there, ok := encoded[ref.Digest]; ok {
-				return there, nil
-			}
-			original, ok := r.images[ref.Digest]
-			if !ok {
-				return nil, fmt.Errorf("the shard lacks image %s", ref.Digest)
-			}
-			out, err := o.Images.encode(original)
-			encoded[ref.Digest] = out
-			return out, err
-		})
+		fragments, err := mode.Conversation(r.trajectory, o.Prompts)
 		if err != nil {
 			return nil, err
 		}
-		rows[i] = row
+		for _, f := range fragments {
+			part := parquet.Part{Plain: []byte(f.JSON)}
+			if digest := f.Image.Digest; !digest.IsZero() {
+				var there bool
+				if part.Packed, there = packed[digest]; !there {
+					if part.Packed, err = pack(r, digest, o.Images); err != nil {
+						return nil, err
+					}
+					packed[digest] = part.Packed
+				}
+			}
+			rows[i] = append(rows[i], part)
+		}
 	}
 	return rows, nil
+}
+
+// pack makes packed base64 of an image as the export has it.
+func pack(r selected, digest irgdata.Digest, o ImageOptions) (parquet.Packed, error) {
+	original, ok := r.images[digest]
+	if !ok {
+		return parquet.Packed{}, fmt.Errorf("pair %s: the shard lacks image %s", r.trajectory.Pair.ID, digest)
+	}
+	encoded, err := o.encode(original)
+	if err != nil {
+		return parquet.Packed{}, fmt.Errorf("pair %s: image %s: %w", r.trajectory.Pair.ID, digest, err)
+	}
+	return parquet.PackBase64(encoded), nil
 }

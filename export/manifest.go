@@ -16,7 +16,10 @@ import (
 // manifestName is the last object of an export; what lacks it is not whole.
 const manifestName = "export.json"
 
-const exportFormat = 1
+// exportFormat goes up when equal snapshots and options give other bytes than
+// before: an export that an older irgdata left whole stays as it is, and one that
+// it left half is begun anew. 2: the conversations are compressed with zstd.
+const exportFormat = 2
 
 // Manifest describes an export and lists its files.
 type Manifest struct {
@@ -82,10 +85,15 @@ func exportThere(ctx context.Context, dest blob.Store, m Manifest) (*Manifest, e
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case !sameExport(there, m):
+	case !sameExport(there, withFormat(m, there.Format)):
 		return &there, fmt.Errorf("%s is another export: remove it or choose another destination", dest.URL(manifestName))
 	}
 	return &there, complete(ctx, dest, there)
+}
+
+func withFormat(m Manifest, format int) Manifest {
+	m.Format = format
+	return m
 }
 
 // sameExport reports whether an export that is there would be written again.
@@ -123,8 +131,8 @@ func ReadManifest(ctx context.Context, dest blob.Store) (Manifest, error) {
 	if err := json.Unmarshal(text, &m); err != nil {
 		return m, fmt.Errorf("read %s: it is no export manifest: %w", dest.URL(manifestName), err)
 	}
-	if m.Format != exportFormat {
-		return m, fmt.Errorf("read %s: it has format %d and this irgdata reads format %d", dest.URL(manifestName), m.Format, exportFormat)
+	if m.Format < 1 || m.Format > exportFormat {
+		return m, fmt.Errorf("read %s: it has format %d and this irgdata reads formats 1 to %d", dest.URL(manifestName), m.Format, exportFormat)
 	}
 	return m, nil
 }

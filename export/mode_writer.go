@@ -11,25 +11,25 @@ import (
 )
 
 // conversationColumn is the one column that the official loader reads.
-var conversationColumn = []parquet.Column{{Name: "conversation", Kind: parquet.String, Base64: true}}
+const conversationColumn = "conversation"
 
 // maxGroupBytes bounds a row group, whose column must stay below 2 GiB.
 const maxGroupBytes = 1 << 30
 
 // modeWriter writes the rows of one mode as its layout says. While a row group
-// fills, the one before is compressed and written; so in memory are the texts of
-// two row groups and the pages of one. It is used by one goroutine, and its
-// flushing is joined by close or discard.
+// fills, the one before is written; so in memory are the rows of two row groups,
+// packed, and a page. It is used by one goroutine, and its flushing is joined by
+// close or discard.
 type modeWriter struct {
 	dest   blob.Store
 	mode   string
 	layout layout
 	turns  chan struct{} // holds a sign for each row group that is being written, of all modes
 
-	file, group int      // of the layout, where the next row goes
-	rows        []string // of the row group that fills
-	bytes       int64    // of them
-	whole       []File   // those that are known to be
+	file, group int            // of the layout, where the next row goes
+	rows        []parquet.Text // of the row group that fills
+	bytes       int64          // of their texts
+	whole       []File         // those that are known to be
 
 	flushing conc.WaitGroup // of one row group
 	// Between flushing.Go and flushing.Wait these are the flushing goroutine's.
@@ -41,7 +41,7 @@ type modeWriter struct {
 // modeFile is a Parquet file under way.
 type modeFile struct {
 	*object
-	rows *parquet.Writer
+	rows *parquet.TextWriter
 }
 
 // newModeWriter continues after the files that are there already. The writers
@@ -50,11 +50,11 @@ func newModeWriter(dest blob.Store, mode string, l layout, there []File, turns c
 	return &modeWriter{dest: dest, mode: mode, layout: l, turns: turns, file: len(there), done: there}
 }
 
-func (w *modeWriter) write(ctx context.Context, row string) error {
+func (w *modeWriter) write(ctx context.Context, row parquet.Text) error {
 	if w.file >= len(w.layout) {
 		return fmt.Errorf("mode %s has more rows than were counted", w.mode)
 	}
-	w.rows, w.bytes = append(w.rows, row), w.bytes+int64(len(row))
+	w.rows, w.bytes = append(w.rows, row), w.bytes+int64(row.Size())
 	size := w.layout[w.file][w.group]
 	if w.bytes > maxGroupBytes {
 		return fmt.Errorf("mode %s: the %d rows of a row group have more than %d bytes together: lower the size of the images", w.mode, size, maxGroupBytes)
@@ -99,7 +99,7 @@ func (w *modeWriter) wait() error {
 
 // writeGroup writes a row group, which may be the first or the last of its
 // file.
-func (w *modeWriter) writeGroup(ctx context.Context, file int, rows []string, last bool) error {
+func (w *modeWriter) writeGroup(ctx context.Context, file int, rows []parquet.Text, last bool) error {
 	if w.open == nil {
 		var err error
 		if w.open, err = w.start(ctx, file); err != nil {
@@ -107,12 +107,7 @@ func (w *modeWriter) writeGroup(ctx context.Context, file int, rows []string, la
 		}
 	}
 	f := w.open
-	for _, row := range rows {
-		if err := f.rows.Write(parquet.Row{row}); err != nil {
-			return err
-		}
-	}
-	if err := f.rows.EndRowGroup(); err != nil || !last {
+	if err := f.rows.WriteGroup(rows); err != nil || !last {
 		return err
 	}
 	if err := f.rows.Close(); err != nil {
@@ -130,11 +125,7 @@ func (w *modeWriter) writeGroup(ctx context.Context, file int, rows []string, la
 
 func (w *modeWriter) start(ctx context.Context, file int) (*modeFile, error) {
 	f := &modeFile{object: newObject(ctx, w.dest, partName(w.mode, file, len(w.layout)))}
-	most := 0
-	for _, n := range w.layout[file] {
-		most = max(most, n)
-	}
-	rows, err := parquet.NewWriter(f, conversationColumn, parquet.WriterOptions{Rows: most + 1, Bytes: 2 * maxGroupBytes})
+	rows, err := parquet.NewTextWriter(f, conversationColumn)
 	if err != nil {
 		f.object.discard()
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/images"
@@ -207,6 +208,18 @@ func extension(ref irgdata.ImageRef) string {
 	return ref.Format
 }
 
+// imageOf is the reference of an image in a shard. Its path has the digest
+// ([imageName]), which the shard's own vouches for.
+func imageOf(picture parquet.Image) (irgdata.ImageRef, error) {
+	name, _, _ := strings.Cut(picture.Path, ".")
+	digest, err := irgdata.ParseDigest(name)
+	if err != nil {
+		return irgdata.ImageRef{}, fmt.Errorf("its path %q: %w", picture.Path, err)
+	}
+	info, err := images.Inspect(picture.Bytes, "")
+	return irgdata.ImageRef{Digest: digest, Size: int64(len(picture.Bytes)), Format: info.Format, Width: info.Width, Height: info.Height}, err
+}
+
 // record is a row that was read back.
 type record struct {
 	trajectory irgdata.Trajectory
@@ -243,7 +256,7 @@ func readRecord(row parquet.Row) (record, error) {
 		if !ok {
 			continue
 		}
-		ref, err := images.Probe(picture.Bytes)
+		ref, err := imageOf(picture)
 		if err != nil {
 			return r, fmt.Errorf("pair %s: %s image: %w", id, s, err)
 		}

@@ -332,17 +332,18 @@ func (p *plan) trajectories(ctx context.Context) iter.Seq2[selected, error] {
 func (p *plan) inOrder(ctx context.Context) iter.Seq2[selected, error] {
 	return func(yield func(selected, error) bool) {
 		for turn := range p.most {
-			first := 0 // row of the shard
-			for _, shard := range p.snapshot.Shards {
-				rows := int(shard.Rows)
-				if p.wants(first, rows, turn) {
-					for s, err := range p.ofShard(ctx, shard, first, turn) {
-						if !yield(s, err) || err != nil {
-							return
-						}
-					}
+			for r, err := range p.records(ctx, func(first, rows int) bool { return p.wants(first, rows, turn) }) {
+				var s selected
+				any := true
+				if err == nil {
+					s, any, err = p.at(r.record, r.number, turn)
 				}
-				first += rows
+				if err == nil && !any {
+					continue
+				}
+				if !yield(s, err) || err != nil {
+					return
+				}
 			}
 		}
 	}
@@ -359,26 +360,6 @@ func (p *plan) wants(first, rows, turn int) bool {
 		}
 	}
 	return false
-}
-
-func (p *plan) ofShard(ctx context.Context, shard manifests.Shard, first, turn int) iter.Seq2[selected, error] {
-	return func(yield func(selected, error) bool) {
-		row := first
-		for r, err := range readShard(ctx, p.store, shard, p.work) {
-			if err != nil {
-				yield(selected{}, err)
-				return
-			}
-			s, any, err := p.at(r, row, turn)
-			row++
-			if err == nil && !any {
-				continue
-			}
-			if !yield(s, err) || err != nil {
-				return
-			}
-		}
-	}
 }
 
 // at is the row's record in its turn.

@@ -195,8 +195,8 @@ func (s *shards) discard() {
 // the shards hold.
 func Rejects(ctx context.Context, store blob.Store, s manifests.Snapshot, work string) iter.Seq2[irgdata.Reject, error] {
 	return func(yield func(irgdata.Reject, error) bool) {
-		for _, shard := range s.Rejects {
-			for row, err := range shardRows(ctx, store, shard, work, rejectColumnNames()) {
+		for _, shard := range openAhead(ctx, store, s.Rejects, work) {
+			for row, err := range shard.rows(ctx, rejectColumnNames()) {
 				var r irgdata.Reject
 				if err == nil {
 					r, err = readReject(row)
@@ -205,52 +205,6 @@ func Rejects(ctx context.Context, store blob.Store, s manifests.Snapshot, work s
 					return
 				}
 			}
-		}
-	}
-}
-
-// shardRows yields the named columns of a shard's rows.
-func shardRows(ctx context.Context, store blob.Store, s manifests.Shard, work string, columns []string) iter.Seq2[parquet.Row, error] {
-	return func(yield func(parquet.Row, error) bool) {
-		file, err := blob.Spool(ctx, store, s.Key, s.Size, s.Digest, work)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		defer file.Close()
-		reader, err := parquet.NewReader(file)
-		if err != nil {
-			yield(nil, fmt.Errorf("read shard %s: %w", store.URL(s.Key), err))
-			return
-		}
-		n := 0
-		for row, err := range reader.Rows(ctx, columns...) {
-			if err != nil {
-				err = fmt.Errorf("read shard %s: row %d: %w", store.URL(s.Key), n, err)
-			}
-			if !yield(row, err) || err != nil {
-				return
-			}
-			n++
-		}
-	}
-}
-
-// readShard yields the trajectories of a snapshot's shard.
-func readShard(ctx context.Context, store blob.Store, s manifests.Shard, work string) iter.Seq2[record, error] {
-	return func(yield func(record, error) bool) {
-		n := 0
-		for row, err := range shardRows(ctx, store, s, work, recordColumns()) {
-			var r record
-			if err == nil {
-				if r, err = readRecord(row); err != nil {
-					err = fmt.Errorf("read shard %s: row %d: %w", store.URL(s.Key), n, err)
-				}
-			}
-			if !yield(r, err) || err != nil {
-				return
-			}
-			n++
 		}
 	}
 }

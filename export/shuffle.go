@@ -77,38 +77,33 @@ func (p *plan) spool(ctx context.Context) (s *spool, err error) {
 		}
 	}()
 	s = &spool{file: file}
-	first, offset := 0, int64(0)
-	for _, shard := range p.snapshot.Shards {
-		row := first - 1
-		for r, err := range readShard(ctx, p.store, shard, p.work) {
-			if err != nil {
-				return nil, err
-			}
-			row++
-			if _, any, err := p.at(r, row, 0); err != nil {
-				return nil, err
-			} else if !any {
-				continue
-			}
-			var encoded bytes.Buffer
-			if err := gob.NewEncoder(&encoded).Encode(toSpool(r.row)); err != nil {
-				return nil, fmt.Errorf("shuffle: %w", err)
-			}
-			if _, err := file.Write(encoded.Bytes()); err != nil {
-				return nil, fmt.Errorf("shuffle: %w", err)
-			}
-			size := int64(encoded.Len())
-			for turn := range p.most {
-				if p.rows != nil {
-					if _, any := p.selects(row, turn); !any {
-						break
-					}
-				}
-				s.turns = append(s.turns, spooled{p.draw("shuffle/1", r.trajectory.Pair.ID, "", turn), offset, size, int32(row), int32(turn)})
-			}
-			offset += size
+	offset := int64(0)
+	for r, err := range p.records(ctx, func(int, int) bool { return true }) {
+		if err != nil {
+			return nil, err
 		}
-		first += int(shard.Rows)
+		if _, any, err := p.at(r.record, r.number, 0); err != nil {
+			return nil, err
+		} else if !any {
+			continue
+		}
+		var encoded bytes.Buffer
+		if err := gob.NewEncoder(&encoded).Encode(toSpool(r.row)); err != nil {
+			return nil, fmt.Errorf("shuffle: %w", err)
+		}
+		if _, err := file.Write(encoded.Bytes()); err != nil {
+			return nil, fmt.Errorf("shuffle: %w", err)
+		}
+		size := int64(encoded.Len())
+		for turn := range p.most {
+			if p.rows != nil {
+				if _, any := p.selects(r.number, turn); !any {
+					break
+				}
+			}
+			s.turns = append(s.turns, spooled{p.draw("shuffle/1", r.trajectory.Pair.ID, "", turn), offset, size, int32(r.number), int32(turn)})
+		}
+		offset += size
 	}
 	slices.SortFunc(s.turns, func(a, b spooled) int {
 		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.row, b.row), cmp.Compare(a.turn, b.turn))

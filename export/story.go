@@ -37,9 +37,9 @@ func Stories(ctx context.Context, store blob.Store, s manifests.Snapshot, work s
 			{s.Shards, append([]string{"id", "prompt", "source", "key", "license", "url"}, judgedColumnNames()...)},
 			{s.Rejects, append(rejectColumnNames(), judgedColumnNames()...)},
 		} {
-			for _, shard := range part.shards {
+			for i, shard := range openAhead(ctx, store, part.shards, work) {
 				n := -1
-				for row, err := range shardRows(ctx, store, shard, work, part.columns) {
+				for row, err := range shard.rows(ctx, part.columns) {
 					if err != nil {
 						yield(Story{}, err)
 						return
@@ -61,9 +61,9 @@ func Stories(ctx context.Context, store blob.Store, s manifests.Snapshot, work s
 						}
 					}
 					if err != nil {
-						err = fmt.Errorf("read shard %s: row %d: %w", store.URL(shard.Key), n, err)
+						err = fmt.Errorf("read shard %s: row %d: %w", shard.url, n, err)
 					}
-					story.Shard, story.Row = shard.Key, n
+					story.Shard, story.Row = part.shards[i].Key, n
 					if !yield(story, err) || err != nil {
 						return
 					}

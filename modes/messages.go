@@ -47,7 +47,7 @@ func (m Mode) Messages(t irgdata.Trajectory, prompts Prompts) ([]Message, error)
 			fallthrough
 		default:
 			var err error
-			if part.Text, err = m.content(p, t, prompts, nil); err != nil {
+			if part.Text, err = m.content(p, t, prompts); err != nil {
 				return nil, fmt.Errorf("render pair %s as %s: %w", t.Pair.ID, m.Name, err)
 			}
 		}

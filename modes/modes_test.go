@@ -1,8 +1,8 @@
 package modes_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -32,22 +32,29 @@ func ref(content string) irgdata.ImageRef {
 	return irgdata.ImageRef{Digest: irgdata.DigestOf([]byte(content)), Size: int64(len(content)), Format: irgdata.FormatPNG, Width: 1, Height: 1}
 }
 
-func fetch(r irgdata.ImageRef) ([]byte, error) {
-	for _, content := range []string{"reference", "draft"} {
-		if r == ref(content) {
-			return []byte(content), nil
+// conversation is a row with its images.
+func conversation(t *testing.T, m modes.Mode) string {
+	t.Helper()
+	fragments, err := m.Conversation(full(), modes.DefaultPrompts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var row strings.Builder
+	for _, f := range fragments {
+		row.WriteString(f.JSON)
+		for _, content := range []string{"reference", "draft"} {
+			if f.Image == ref(content) {
+				row.WriteString(base64.StdEncoding.EncodeToString([]byte(content)))
+			}
 		}
 	}
-	return nil, errors.New("no such image")
+	return row.String()
 }
 
 func TestConversationGolden(t *testing.T) {
 	for _, m := range modes.All() {
 		t.Run(m.Name, func(t *testing.T) {
-			got, err := m.Conversation(full(), modes.DefaultPrompts(), fetch)
-			if err != nil {
-				t.Fatal(err)
-			}
+			got := conversation(t, m)
 			golden := filepath.Join("testdata", m.Name+".json")
 			if *update {
 				if err := os.WriteFile(golden, []byte(got+"\n"), 0o644); err != nil {
@@ -70,10 +77,7 @@ func TestConversationGolden(t *testing.T) {
 func TestLoaderRules(t *testing.T) {
 	for _, m := range modes.All() {
 		t.Run(m.Name, func(t *testing.T) {
-			row, err := m.Conversation(full(), modes.DefaultPrompts(), fetch)
-			if err != nil {
-				t.Fatal(err)
-			}
+			row := conversation(t, m)
 			var turns []map[string]any
 			if err := json.Unmarshal([]byte(row), &turns); err != nil {
 				t.Fatal(err)
@@ -129,7 +133,7 @@ func TestConversationNeedsItsSlots(t *testing.T) {
 			}
 			incomplete := full()
 			incomplete.Slots[slot] = irgdata.Filling{}
-			_, err := m.Conversation(incomplete, modes.DefaultPrompts(), fetch)
+			_, err := m.Conversation(incomplete, modes.DefaultPrompts())
 			if err == nil || !strings.Contains(err.Error(), slot.String()) {
 				t.Errorf("%s without %s: got error %v, want one that names the slot", m.Name, slot, err)
 			}

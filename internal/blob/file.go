@@ -76,7 +76,7 @@ func (f *File) put(ctx context.Context, path string, body io.Reader, o PutOption
 	defer os.Remove(temp.Name())
 	defer temp.Close()
 	check := newChecked(body, o)
-	if _, err := io.Copy(temp, contextReader{ctx, check}); err != nil {
+	if _, err := copyAll(&behind{file: temp}, contextReader{ctx, check}, o.Size); err != nil {
 		return err
 	}
 	if err := check.verify(o); err != nil {
@@ -194,11 +194,17 @@ func (f *File) Open(_ context.Context, key string, offset, length int64) (io.Rea
 	if length < 0 {
 		length = info.Size() - offset
 	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.NewSectionReader(file, offset, length), file}, nil
+	return &openFile{io.NewSectionReader(file, offset, length), file}, nil
 }
+
+// openFile is a part of an object's file.
+type openFile struct {
+	io.Reader
+	file *os.File
+}
+
+// Close implements [io.Closer].
+func (o *openFile) Close() error { return o.file.Close() }
 
 // Stat implements [Store].
 func (f *File) Stat(_ context.Context, key string) (Object, error) {

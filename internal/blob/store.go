@@ -160,23 +160,29 @@ func ReadVerified(ctx context.Context, s Store, key string, size int64, d irgdat
 	return b, nil
 }
 
-// Spool copies the object into a nameless temporary file in the folder dir,
-// checked against its size and digest, and returns the file at its beginning.
-// The caller closes it; the space is free again then, also when the process is
-// killed.
+// Spool returns the object as a file at its beginning, checked against its size
+// and digest: the object's own, if s is a folder, which nobody writes to, else a
+// copy in a nameless temporary file in the folder dir. The caller closes it; the
+// space of a copy is free again then, also when the process is killed.
 func Spool(ctx context.Context, s Store, key string, size int64, d irgdata.Digest, dir string) (*os.File, error) {
 	r, err := s.Open(ctx, key, 0, -1)
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
-	file, err := TempFile(dir)
-	if err != nil {
-		return nil, fmt.Errorf("spool %s: %w", s.URL(key), err)
+	var file *os.File
+	copied := io.Discard
+	if own, ok := r.(*openFile); ok {
+		file = own.file
+	} else {
+		defer r.Close()
+		if file, err = TempFile(dir); err != nil {
+			return nil, fmt.Errorf("spool %s: %w", s.URL(key), err)
+		}
+		copied = file
 	}
 	want := PutOptions{Size: size, Digest: d}
 	check := newChecked(contextReader{ctx, io.LimitReader(r, size+1)}, want)
-	if _, err = io.Copy(file, check); err == nil {
+	if _, err = copyAll(copied, check, size); err == nil {
 		if err = check.verify(want); err != nil {
 			err = fmt.Errorf("%w: %w", err, ErrDamaged)
 		}
@@ -189,6 +195,19 @@ func Spool(ctx context.Context, s Store, key string, size int64, d irgdata.Diges
 		return nil, fmt.Errorf("spool %s: %w", s.URL(key), err)
 	}
 	return file, nil
+}
+
+// copyBuffer is the most memory of a copy, with which the calls of the system
+// are few.
+const copyBuffer = 256 << 10
+
+// copyAll copies r to w; size is about what there is, 0 if that is unknown.
+func copyAll(w io.Writer, r io.Reader, size int64) (int64, error) {
+	if size <= 0 {
+		size = copyBuffer
+	}
+	buffer := make([]byte, min(size, copyBuffer))
+	return io.CopyBuffer(struct{ io.Writer }{w}, r, buffer) // a file would bring a small buffer of its own
 }
 
 // TempFile makes a file in the folder dir that has no name, so that nothing
@@ -218,7 +237,7 @@ func Verify(ctx context.Context, s Store, key string, d irgdata.Digest) error {
 	defer r.Close()
 	want := PutOptions{Digest: d}
 	check := newChecked(contextReader{ctx, r}, want)
-	if _, err := io.Copy(io.Discard, check); err != nil {
+	if _, err := copyAll(io.Discard, check, 0); err != nil {
 		return fmt.Errorf("read %s: %w", s.URL(key), err)
 	}
 	if err := check.verify(want); err != nil {

@@ -28,9 +28,6 @@ const (
 type Column struct {
 	Name string
 	Kind Kind
-	// Base64 says that most of a String is base64, which repeats nothing: it is
-	// written with Huffman codes alone, at three quarters of its size.
-	Base64 bool
 	// Of are the columns of a List's elements: one without a name stands for
 	// the element itself, such as a Picture, else elements are structs.
 	Of []Column

@@ -1,7 +1,6 @@
 package parquet
 
 import (
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -25,28 +24,10 @@ type Writer struct {
 	columns []Column
 	leaves  []leafColumn
 	o       WriterOptions
-	sink    *stickySink
-	file    *file.Writer
+	file    *fileWriter
 	rows    []Row // of the row group under way
 	bytes   int64 // of their cells
 	total   int64
-	groups  int
-}
-
-// stickySink keeps the first error of its writer, for the [Writer] to look at,
-// and takes all that follows without writing it. The library must not see the
-// error: it panics on a failed write of the first bytes, and forgets one that
-// a good write follows.
-type stickySink struct {
-	w   io.Writer
-	err error
-}
-
-func (s *stickySink) Write(p []byte) (int, error) {
-	if s.err == nil {
-		_, s.err = s.w.Write(p)
-	}
-	return len(p), nil
 }
 
 // NewWriter writes a file of the given columns to w, which the caller closes
@@ -58,25 +39,10 @@ func NewWriter(w io.Writer, columns []Column, o WriterOptions) (*Writer, error) 
 	if o.Bytes <= 0 {
 		o.Bytes = 64 << 20
 	}
-	root, err := newSchema(columns)
-	if err != nil {
-		return nil, fmt.Errorf("parquet: %w", err)
-	}
-	keyValues, err := features(columns)
-	if err != nil {
-		return nil, fmt.Errorf("parquet: %w", err)
-	}
 	properties := []parquet.WriterProperty{
 		parquet.WithCompression(compress.Codecs.Zstd),
 		parquet.WithDictionaryDefault(false),
 		parquet.WithBatchSize(batchRows), // a page holds few images
-		parquet.WithCreatedBy("irgdata"),
-	}
-	for _, c := range columns {
-		if c.Base64 {
-			// The library's zstd gives up on it, and keeps it at its size.
-			properties = append(properties, parquet.WithCompressionFor(c.Name, compress.Codecs.Gzip), parquet.WithCompressionLevelFor(c.Name, gzip.HuffmanOnly))
-		}
 	}
 	leaves := leavesOf(columns)
 	for _, l := range leaves {
@@ -87,12 +53,11 @@ func NewWriter(w io.Writer, columns []Column, o WriterOptions) (*Writer, error) 
 			properties = append(properties, parquet.WithStatsFor(l.name, false))
 		}
 	}
-	sink := &stickySink{w: w}
-	writer := file.NewParquetWriter(sink, root, file.WithWriterProps(parquet.NewWriterProperties(properties...)), file.WithWriteMetadata(keyValues))
-	if sink.err != nil {
-		return nil, fmt.Errorf("parquet: write the header: %w", sink.err)
+	f, err := newFileWriter(w, columns, properties...)
+	if err != nil {
+		return nil, err
 	}
-	return &Writer{columns: columns, leaves: leaves, o: o, sink: sink, file: writer}, nil
+	return &Writer{columns: columns, leaves: leaves, o: o, file: f}, nil
 }
 
 // Write adds a row and ends the row group when it is full. The cells must not
@@ -169,39 +134,31 @@ func (w *Writer) EndRowGroup() error {
 	if len(w.rows) == 0 {
 		return nil
 	}
-	err := w.writeRows()
-	if w.sink.err != nil { // the cause of whatever followed
-		err = w.sink.err
-	}
-	if err != nil {
-		return fmt.Errorf("parquet: write row group %d: %w", w.groups, err)
+	if err := w.file.group(len(w.rows), w.writeRows); err != nil {
+		return err
 	}
 	clear(w.rows) // gives the cells back
 	w.rows, w.bytes = w.rows[:0], 0
-	w.groups++
 	return nil
 }
 
-func (w *Writer) writeRows() (err error) {
-	defer func() {
-		if r := recover(); r != nil { // in the library
-			err = fmt.Errorf("%v", r)
-		}
-	}()
-	group := w.file.AppendRowGroup()
+func (w *Writer) writeRows(group *groupWriter) error {
 	for _, l := range w.leaves {
-		chunk, err := group.NextColumn()
+		pages, err := group.column()
 		if err != nil {
 			return err
 		}
-		if err := w.writeLeaf(chunk, l); err != nil {
+		chunk := file.NewColumnChunkWriter(pages.metadata, pages, w.file.properties)
+		err = w.writeLeaf(chunk, l)
+		if err == nil {
+			err = chunk.Close()
+		}
+		if err != nil {
 			return fmt.Errorf("column %s: %w", l.name, err)
 		}
-		if err := chunk.Close(); err != nil {
-			return fmt.Errorf("column %s: %w", l.name, err)
-		}
+		group.written += chunk.TotalBytesWritten()
 	}
-	return group.Close()
+	return nil
 }
 
 // writeLeaf writes one leaf of the rows' cells, a few rows at a time, so that
@@ -238,7 +195,7 @@ func (w *Writer) writeLeaf(chunk file.ColumnChunkWriter, l leafColumn) error {
 func (w *Writer) Rows() int64 { return w.total }
 
 // RowGroups counts the row groups that have ended.
-func (w *Writer) RowGroups() int { return w.groups }
+func (w *Writer) RowGroups() int { return w.file.groups }
 
 // Pending is the number of rows since the last row group ended.
 func (w *Writer) Pending() int { return len(w.rows) }
@@ -248,11 +205,5 @@ func (w *Writer) Close() error {
 	if err := w.EndRowGroup(); err != nil {
 		return err
 	}
-	if err := w.file.Close(); err != nil {
-		return fmt.Errorf("parquet: write the footer: %w", err)
-	}
-	if w.sink.err != nil {
-		return fmt.Errorf("parquet: write the footer: %w", w.sink.err)
-	}
-	return nil
+	return w.file.close()
 }
