@@ -53,7 +53,7 @@ type Model struct{ sights *sights }
 
 // New returns the model. It remembers what it saw in the last images, which the
 // zero value does not.
-func New() Model { return Model{&sights{seen: map[irgdata.Digest]*sight{}}} }
+func New() Model { return Model{&sights{seen: map[irgdata.Digest]sight{}}} }
 
 // Identity implements [runtime.Model].
 func (Model) Identity() runtime.Identity { return identity }
@@ -120,11 +120,11 @@ func parse(r runtime.Request, sights *sights) (call, error) {
 			}
 			continue
 		}
-		img, err := decode(part.Image.Bytes)
+		look, err := sights.look(part.Image.Bytes)
 		if err != nil {
 			return nil, fmt.Errorf("part %d of the context: %w", i+1, err)
 		}
-		images = append(images, sights.look(part.Image.Bytes, img))
+		images = append(images, look)
 	}
 	if len(texts) == 0 {
 		return nil, errors.New("the context holds no text, and the scenes world draws and answers by words")

@@ -1,7 +1,6 @@
 package scenes
 
 import (
-	"image"
 	"sync"
 
 	"github.com/irgdata/irgdata"
@@ -14,45 +13,62 @@ type look func() (Picture, error)
 // questions about the same two. What is remembered is shared and not changed.
 type sights struct {
 	mu   sync.Mutex
-	seen map[irgdata.Digest]*sight
+	seen map[irgdata.Digest]sight
 	last []irgdata.Digest // the oldest first
 }
 
 // sight is what was seen in one image.
 type sight struct {
-	once    sync.Once
 	picture Picture
 	err     error
 }
+
+func (s sight) look() (Picture, error) { return s.picture, s.err }
 
 // remembered is more than the images that workers have under way at once; a
 // sight takes about a kilobyte.
 const remembered = 256
 
-// look returns the look at an image. A nil *sights remembers nothing.
-func (s *sights) look(encoded []byte, img image.Image) look {
-	if s == nil {
-		return func() (Picture, error) { return See(img) }
-	}
+// look returns the look at an image, or an error if the image does not decode.
+// A nil *sights remembers nothing.
+func (s *sights) look(encoded []byte) (look, error) {
 	digest := irgdata.DigestOf(encoded)
-	return func() (Picture, error) {
-		of := s.of(digest)
-		of.once.Do(func() { of.picture, of.err = See(img) })
-		return of.picture, of.err
+	if known, ok := s.recall(digest); ok {
+		return known.look, nil
 	}
+	img, err := decode(encoded)
+	if err != nil {
+		return nil, err
+	}
+	return func() (Picture, error) {
+		p, err := See(img)
+		s.remember(digest, sight{p, err})
+		return p, err
+	}, nil
 }
 
-// of is the sight of an image, which may be yet to be seen.
-func (s *sights) of(digest irgdata.Digest) *sight {
+func (s *sights) recall(digest irgdata.Digest) (sight, bool) {
+	if s == nil {
+		return sight{}, false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if known, ok := s.seen[digest]; ok {
-		return known
+	known, ok := s.seen[digest]
+	return known, ok
+}
+
+func (s *sights) remember(digest irgdata.Digest, seen sight) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.seen[digest]; ok {
+		return
 	}
 	if len(s.last) == remembered {
 		delete(s.seen, s.last[0])
 		s.last = append(s.last[:0], s.last[1:]...)
 	}
-	s.seen[digest], s.last = &sight{}, append(s.last, digest)
-	return s.seen[digest]
+	s.seen[digest], s.last = seen, append(s.last, digest)
 }
