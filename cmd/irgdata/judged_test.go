@@ -163,6 +163,21 @@ max_rejects: 1
 	if !strings.Contains(outs["warn"], "preference 24") {
 		t.Errorf("the summary counts no warnings:\n%s", outs["warn"])
 	}
+	// A scorer's number can decide what is selected.
+	_, _, stories = build("rules: [{rule: preference, action: score}], select: {modes: {improving_full_learning: 5}, prefer: most improved.half}", "score")
+	chosen := 0
+	for _, story := range stories {
+		for _, score := range story.Scores {
+			if story.Keeps("improving_full_learning") && score.Name == "improved.half" && score.Value == 1 {
+				chosen++
+			}
+		}
+	}
+	if chosen != 5 {
+		t.Errorf("of 5 that are selected %d have the preferred score", chosen)
+	}
+	build(fmt.Sprintf(strict, "warn"), "warn")
+
 	// The dry run says so before, from the shards alone.
 	if dry := command("filter", "--dry-run", "--set", "preference.action=reject"); !regexp.MustCompile(`filter +preference +improving_full_learning +0 +24`).MatchString(dry) {
 		t.Errorf("the dry run says: %s", dry)
