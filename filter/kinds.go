@@ -124,6 +124,16 @@ func contentKinds() []Kind {
 		bare("special_tokens", "texts with control tokens of the tokenizer", SpecialTokens),
 		bounded("personal", "prompts with e-mail addresses, phone and card numbers", count("max", 0, 0, "of them in a prompt"), wholly(Personal)),
 		{
+			Name: "prompt_language", Doc: "prompts in other languages than yours", Optional: true,
+			Parameters: []Parameter{{Name: "languages", Doc: "codes of ISO 639-1", Texts: true}},
+			New: func(v Values, _ Environment) (Rule, error) {
+				if len(v.Texts("languages")) == 0 {
+					return Rule{}, fmt.Errorf("names no languages: want `languages: [en]`")
+				}
+				return PromptLanguage(v.Texts("languages"))
+			},
+		},
+		{
 			Name: "length", Doc: "long texts", Parameters: []Parameter{count("max", 4096, 1, "tokens by the base model's tokenizer, else words")},
 			New: func(v Values, e Environment) (Rule, error) {
 				r := stored(Length(int(v.Number("max")), e.Count))

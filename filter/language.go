@@ -1,7 +1,9 @@
 package filter
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -34,6 +36,47 @@ func Language(most float64) Rule {
 			return fmt.Sprintf("of the %s text, %.0f%% is in another language than the prompt, want at most %.0f%%", slot, 100*value, 100*most)
 		},
 	}
+}
+
+// PromptLanguage rejects prompts that are in another language than the given
+// ones, by their ISO 639-1 codes. One whose language is not sure passes, as that
+// of most captions of few words is.
+func PromptLanguage(languages []string) (Rule, error) {
+	digester := irgdata.NewDigester("prompt_language/1")
+	languages = slices.Sorted(slices.Values(languages))
+	for _, code := range slices.Compact(languages) {
+		if !knownLanguage(code) {
+			return Rule{}, fmt.Errorf("there is no language %q: want codes of ISO 639-1, such as en, de or zh", code)
+		}
+		digester.Text(code)
+	}
+	return Rule{
+		Name: "prompt_language", Version: "1-" + digester.Sum().String()[:8], Slots: []irgdata.Slot{irgdata.SlotPrompt}, Unit: "wanted_language", Threshold: 1,
+		// What the language of a prompt is has been found when it was read.
+		Measure: func(_ context.Context, s *Subject, _ irgdata.Slot) (float64, error) {
+			if code := s.Trajectory.Pair.Language; knownLanguage(code) && !slices.Contains(languages, code) {
+				return 0, nil
+			}
+			return 1, nil
+		},
+		Reject: func(_ irgdata.Slot, value float64) string {
+			if value == 1 {
+				return ""
+			}
+			return fmt.Sprintf("the prompt is in none of the languages %s", strings.Join(slices.Compact(languages), ", "))
+		},
+	}, nil
+}
+
+// knownLanguage reports whether the code is that of a language which can be
+// found.
+func knownLanguage(code string) bool {
+	for language := range whatlanggo.Langs {
+		if code != "" && language.Iso6391() == code {
+			return true
+		}
+	}
+	return false
 }
 
 // otherLanguage is the share of the text in pieces of another script than the

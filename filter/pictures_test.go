@@ -24,7 +24,7 @@ import (
 	"github.com/irgdata/irgdata/runtime/scenes"
 )
 
-var update = flag.Bool("update", false, "write the confusion table into docs/filters-images.md")
+var update = flag.Bool("update", false, "write the confusion tables into docs")
 
 // The rules on pictures with the thresholds that docs/filters-images.md suggests.
 var (
@@ -180,11 +180,29 @@ func defects() []defect {
 	return list
 }
 
-const (
-	tableDoc   = "../docs/filters-images.md"
-	tableStart = "<!-- confusion table: go test ./filter -run TestConfusion -update -->\n"
-	tableEnd   = "<!-- end of the confusion table -->\n"
-)
+// quoted compares the tables that a document quotes from the named test with what
+// the test found, or writes them there.
+func quoted(t *testing.T, path, test, tables string) {
+	t.Helper()
+	doc, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start, end := fmt.Sprintf("<!-- confusion table: go test ./filter -run %s -update -->\n", test), "<!-- end of the confusion table -->\n"
+	before, rest, found := strings.Cut(string(doc), start)
+	quoted, after, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatalf("%s has no place for the table", path)
+	}
+	t.Log("\n" + tables)
+	if *update {
+		if err := os.WriteFile(path, []byte(before+start+tables+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if quoted != tables {
+		t.Errorf("%s quotes another table; look at what changed, then run: go test ./filter -run %s -update", path, test)
+	}
+}
 
 // TestConfusion holds the table in the documentation against what the rules do.
 // No rule may object to an undamaged picture.
@@ -229,23 +247,7 @@ func TestConfusion(t *testing.T) {
 		}
 		table.WriteByte('\n')
 	}
-	doc, err := os.ReadFile(tableDoc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(doc), tableStart)
-	quoted, after, ended := strings.Cut(rest, tableEnd)
-	if !found || !ended {
-		t.Fatalf("%s has no place for the table", tableDoc)
-	}
-	t.Log("\n" + table.String())
-	if *update {
-		if err := os.WriteFile(tableDoc, []byte(before+tableStart+table.String()+tableEnd+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	} else if quoted != table.String() {
-		t.Errorf("%s quotes another table; look at what changed, then run: go test ./filter -run TestConfusion -update", tableDoc)
-	}
+	quoted(t, "../docs/filters-images.md", "TestConfusion", table.String())
 }
 
 // TestPictures: each rule on a picture that it must let pass and on one that it

@@ -1,6 +1,7 @@
 package filter_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -85,6 +86,8 @@ func TestTextRules(t *testing.T) {
 			"write to anna.fox@mail.forest.de", "ring +49 30 901820 12", "+1 (212) 736-5000", "(212) 736-5000", "212-736-5000", "card 4111 1111 1111 1111", "4111111111111111", "378282246310005", "IBAN DE89 3704 0044 0532 0130 00", "GB82WEST12345698765432",
 			"host 8.8.8.8", "2001:4860:4860::8888",
 		}},
+		{filter.SpecialTokens(), prompt, "", []string{"a <| b |> c", "im_end", "a < b | c > d", "<im_end>"}, []string{"a fox <|im_end|>", "<|vision_start|>", "<|image_pad|><|image_pad|>"}},
+		{filter.SpecialTokens(), thinking, fox, []string{"<think>A fox.</think>"}, []string{"<think>A fox.<|im_end|></think>"}},
 		{filter.WordList(0, []string{"Ass", "straße", "blue fox"}, []string{"狐狸", "-"}), prompt, "", []string{"a bass player, classy", "a blue, but no fox", "foxes"}, []string{"an ASS", "die STRASSE", "a Blue  Fox", "a blue-fox.", "红狐狸", "ass"}},
 	} {
 		for _, want := range []bool{true, false} {
@@ -111,6 +114,54 @@ func TestFixedNumbers(t *testing.T) {
 		if value, _ := measure(t, tc.rule, tr, irgdata.SlotReflection); value < tc.value-0.0005 || value > tc.value+0.0005 {
 			t.Errorf("rule %s measures %.3f, want %.3f", tc.rule.ID(), value, tc.value)
 		}
+	}
+}
+
+// TestPromptLanguage: prompts in other languages are rejected where the
+// language is sure, and only then.
+func TestPromptLanguage(t *testing.T) {
+	config, _, err := filter.Config{Rules: []filter.Entry{{Rule: "prompt_language", Parameters: map[string]any{"languages": []any{"en", "zh"}}}}}.Complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, _, err := config.New(filter.Environment{})
+	if err != nil || len(rules) != 1 {
+		t.Fatalf("%d rules, %v", len(rules), err)
+	}
+	for language, passes := range map[string]bool{"en": true, "zh": true, "de": false, "fr": false, "und": true, "": true} {
+		tr := irgdata.Trajectory{Pair: irgdata.Pair{Language: language}}
+		if _, reason := measure(t, rules[0], tr, irgdata.SlotPrompt); (reason == "") != passes {
+			t.Errorf("%q: %q", language, reason)
+		}
+	}
+	a, _ := filter.PromptLanguage([]string{"zh", "en", "en"})
+	if b, _ := filter.PromptLanguage([]string{"en"}); a.ID() != rules[0].ID() || b.ID() == a.ID() {
+		t.Errorf("got %s, %s and %s", a.ID(), b.ID(), rules[0].ID())
+	}
+	if _, err := filter.PromptLanguage([]string{"english"}); err == nil || !strings.Contains(err.Error(), `no language "english"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestWordListFiles: the lists of a configuration are read from files.
+func TestWordListFiles(t *testing.T) {
+	files := map[string]string{"a.txt": "fox\n\nblue lantern\n", "b.txt": "pine"}
+	config, _, err := filter.Config{Rules: []filter.Entry{{Rule: "word_list", Parameters: map[string]any{"files": []any{"a.txt", "b.txt"}, "max": 1}}}}.Complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, _, err := config.New(filter.Environment{Read: func(path string) (string, error) { return files[path], nil }})
+	if err != nil || len(rules) != 1 {
+		t.Fatalf("%d rules, %v", len(rules), err)
+	}
+	for prompt, passes := range map[string]bool{"a fox": true, "a blue lantern": true, "a lantern, blue": true, "a fox under a pine": false, "Blue Lantern, blue lantern": false} {
+		if _, reason := measure(t, rules[0], withTexts(prompt, "", ""), irgdata.SlotPrompt); (reason == "") != passes {
+			t.Errorf("%q: %q", prompt, reason)
+		}
+	}
+	missing := errors.New("there is no such file")
+	if _, key, err := config.New(filter.Environment{Read: func(string) (string, error) { return "", missing }}); !errors.Is(err, missing) || key != "rules[0]" {
+		t.Errorf("got %s: %v", key, err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/irgdata/irgdata"
 )
@@ -46,6 +47,7 @@ type Scores struct {
 	layouts map[int64][]scoreName // by id
 	ids     map[string]int64      // of layouts, by their names
 	waiting []scoreRow            // on their way to the disk
+	since   time.Time             // when the first of these came
 }
 
 // scoreName says which rule measured what.
@@ -58,8 +60,12 @@ type scoreRow struct {
 }
 
 // batchScores is the number of trajectories whose scores go to the disk
-// together. A killed run measures at most so many again.
-const batchScores = 512
+// together, and batchTime how old the first of them may be when the next one
+// comes. A killed run measures these again.
+const (
+	batchScores = 512
+	batchTime   = 2 * time.Second
+)
 
 // Scores opens the scores that are kept beside the ledger. The caller closes
 // them before the ledger.
@@ -129,8 +135,11 @@ func (s *Scores) Lookup(ctx context.Context, key irgdata.Digest) ([]irgdata.Scor
 // are on the disk after Flush.
 func (s *Scores) Record(ctx context.Context, key irgdata.Digest, scores []irgdata.Score) error {
 	s.mu.Lock()
+	if len(s.waiting) == 0 {
+		s.since = time.Now()
+	}
 	s.waiting = append(s.waiting, scoreRow{key, slices.Clone(scores)})
-	full := len(s.waiting) >= batchScores
+	full := len(s.waiting) >= batchScores || time.Since(s.since) > batchTime
 	s.mu.Unlock()
 	if full {
 		return s.Flush(ctx)

@@ -384,11 +384,11 @@ func (c Config) rules() ([]filter.Rule, error) {
 	if err != nil {
 		return nil, usage(err)
 	}
-	if err := c.Filter.Select.CheckScore(wanted, rules); err != nil {
-		return nil, usage(c.document.Errorf("filter.select.prefer", "%v", err))
-	}
 	for _, s := range c.Scorers {
 		rules = append(rules, s.rule())
+	}
+	if err := c.Filter.Select.CheckScore(wanted, rules); err != nil {
+		return nil, usage(c.document.Errorf("filter.select.prefer", "%v", err))
 	}
 	return rules, nil
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,7 +15,7 @@ import (
 
 // TestAnotherThresholdIsAFreshBuild: a rebuild under another threshold makes no
 // call, and what it publishes is what a build from nothing publishes under it,
-// down to the digests of the shards.
+// down to the digests of the shards. A dry run tells its funnel before.
 func TestAnotherThresholdIsAFreshBuild(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -48,10 +50,24 @@ func TestAnotherThresholdIsAFreshBuild(t *testing.T) {
 		return s.Content
 	}
 	first := content("first.yaml", "one", 1)
+	var told strings.Builder
+	if code := run([]string{"filter", "--dry-run", "--set", "unchanged.min=30", "--json", "-c", "first.yaml", "--store", "one"}, &told, os.Stderr); code != exitDone {
+		t.Fatalf("the dry run ended with %d", code)
+	}
 	again := content("strict.yaml", "one", 2)
 	fresh := content("strict.yaml", "two", 1)
 	if diff := cmp.Diff(fresh, again); diff != "" {
 		t.Errorf("another threshold over a dataset and from nothing: %s", diff)
+	}
+	var dry moved
+	if err := json.Unmarshal([]byte(told.String()), &dry); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(again.Counts.Funnels, dry.After); diff != "" {
+		t.Errorf("the dry run told another funnel than the build has: %s", diff)
+	}
+	if diff := cmp.Diff(first.Counts.Funnels, dry.Before); diff != "" {
+		t.Errorf("the dry run told another funnel than the snapshot has: %s", diff)
 	}
 	if first.Counts.Modes[5].Rows == again.Counts.Modes[5].Rows {
 		t.Errorf("the threshold rejects nothing: %+v", again.Counts.Modes)

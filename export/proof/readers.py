@@ -88,6 +88,8 @@ def shards(store, snapshot, cache):
     if rejects:
         whole, = sql(f"select count(*) from read_parquet({rejects}) where mode = ''")
         same("rejects by DuckDB", whole, counts["rejected"])
+        reasons = duckdb.sql(f"select stage, rule, mode, count(*) from read_parquet({rejects}) group by all").fetchall()
+        same("reasons by DuckDB", sorted(reasons), sorted((r["stage"], r["rule"], r.get("mode", ""), r["count"]) for r in counts["reasons"]))
     print(f"  shards: {counts['trajectories']} trajectories, {images} images decoded, {counts['rejected']} rejects")
 
 

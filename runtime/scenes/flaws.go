@@ -40,7 +40,7 @@ type Flaw struct {
 // are refused as Generate refuses them, and an image drawn from a reflection
 // or from a caption alone has no flaws.
 func Flaws(r runtime.Request) ([]Flaw, error) {
-	call, err := parse(r)
+	call, err := parse(r, nil)
 	if err != nil {
 		return nil, refuse(err)
 	}

@@ -2,7 +2,6 @@ package scenes
 
 import (
 	"fmt"
-	"image"
 	"regexp"
 	"slices"
 	"strings"
@@ -82,7 +81,7 @@ func takeQuoted(text, tag string) (rest, quoted string, ok bool) {
 }
 
 // answer answers the question by looking at the images.
-func answer(text string, images []image.Image) (string, error) {
+func answer(text string, images []look) (string, error) {
 	q := ask(text)
 	question := q.question
 	if askClaims.MatchString(question) {
@@ -92,8 +91,8 @@ func answer(text string, images []image.Image) (string, error) {
 		return listClaims(*q.text)
 	}
 	var pictures []Picture
-	for _, img := range images {
-		p, err := See(img)
+	for _, look := range images {
+		p, err := look()
 		if err != nil {
 			return "", err
 		}

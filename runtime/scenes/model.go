@@ -30,6 +30,7 @@ import (
 
 	_ "golang.org/x/image/webp"
 
+	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/runtime"
 )
 
@@ -48,10 +49,11 @@ const (
 
 // Model answers requests about the scenes world. The zero value is ready for
 // use, and all methods may be called at once from many goroutines.
-type Model struct{}
+type Model struct{ sights *sights }
 
-// New returns the model.
-func New() Model { return Model{} }
+// New returns the model. It remembers what it saw in the last images, which the
+// zero value does not.
+func New() Model { return Model{&sights{seen: map[irgdata.Digest]sight{}}} }
 
 // Identity implements [runtime.Model].
 func (Model) Identity() runtime.Identity { return identity }
@@ -80,7 +82,7 @@ func (m Model) Generate(ctx context.Context, r runtime.Request) (runtime.Answer,
 		return runtime.Answer{}, err
 	}
 	start := time.Now()
-	call, err := parse(r)
+	call, err := parse(r, m.sights)
 	if err != nil {
 		return runtime.Answer{}, refuse(err)
 	}
@@ -107,9 +109,9 @@ type call interface {
 }
 
 // parse finds out what a request asks for.
-func parse(r runtime.Request) (call, error) {
+func parse(r runtime.Request, sights *sights) (call, error) {
 	var texts, before []string // all texts, and those before the first image
-	var images []image.Image
+	var images []look
 	for i, part := range r.Context {
 		if part.Image == nil {
 			texts = append(texts, part.Text)
@@ -118,11 +120,11 @@ func parse(r runtime.Request) (call, error) {
 			}
 			continue
 		}
-		img, err := decode(part.Image.Bytes)
+		look, err := sights.look(part.Image.Bytes)
 		if err != nil {
 			return nil, fmt.Errorf("part %d of the context: %w", i+1, err)
 		}
-		images = append(images, img)
+		images = append(images, look)
 	}
 	if len(texts) == 0 {
 		return nil, errors.New("the context holds no text, and the scenes world draws and answers by words")
@@ -239,7 +241,7 @@ func (c planCall) do() (runtime.Answer, error) {
 // hindsightCall asks for the T1 that leads to an image.
 type hindsightCall struct {
 	prompt string
-	image  image.Image
+	image  look
 	dice   *dice
 }
 
@@ -248,7 +250,7 @@ func (c hindsightCall) do() (runtime.Answer, error) {
 	if err != nil {
 		return runtime.Answer{}, err
 	}
-	p, err := See(c.image)
+	p, err := c.image()
 	if err != nil {
 		return runtime.Answer{}, err
 	}
@@ -318,7 +320,7 @@ func paint(p Picture, width, height int) (runtime.Answer, error) {
 // or, where that is nil, to what the plan or else the prompt asks for.
 type reflectCall struct {
 	prompt, plan    string
-	draft, improved image.Image
+	draft, improved look
 	dice            *dice
 }
 
@@ -327,13 +329,13 @@ func (c reflectCall) do() (runtime.Answer, error) {
 	if err != nil {
 		return runtime.Answer{}, err
 	}
-	draft, err := See(c.draft)
+	draft, err := c.draft()
 	if err != nil {
 		return runtime.Answer{}, err
 	}
 	switch {
 	case c.improved != nil:
-		if want, err = See(c.improved); err != nil {
+		if want, err = c.improved(); err != nil {
 			return runtime.Answer{}, err
 		}
 	case c.plan != "":
@@ -353,7 +355,7 @@ func (c reflectCall) do() (runtime.Answer, error) {
 // improvedCall asks for I2 from the reflection on a draft.
 type improvedCall struct {
 	reflection    string
-	draft         image.Image
+	draft         look
 	width, height int
 }
 
@@ -362,7 +364,7 @@ func (c improvedCall) do() (runtime.Answer, error) {
 	if err != nil {
 		return runtime.Answer{}, err
 	}
-	draft, err := See(c.draft)
+	draft, err := c.draft()
 	if err != nil {
 		return runtime.Answer{}, err
 	}
@@ -379,7 +381,7 @@ func (c improvedCall) do() (runtime.Answer, error) {
 // judgeCall asks a question about images or a text.
 type judgeCall struct {
 	question   string
-	images     []image.Image
+	images     []look
 	candidates int
 }
 
