@@ -42,6 +42,11 @@ type Options struct {
 	// reasons, with Pause between the first two, doubled each time.
 	Attempts int
 	Pause    time.Duration
+	// Hold is how long an answer is held that cannot be kept, because the disk is
+	// full or the store away, before it is given up; 0: not at all. Held, unless
+	// nil, is told why when this begins.
+	Hold time.Duration
+	Held func(error)
 	// Models binds each role that the steps need to a model.
 	Models map[modes.Role]runtime.Model
 	// Prices are of the models, and Budget bounds the calls that this run makes.
@@ -103,6 +108,7 @@ type Annotator struct {
 	tally   *Tally
 	judged  *Opinions
 	spent   *manifests.Spending
+	holding holding
 }
 
 // New returns an annotator over the given stores, which the caller closes.
@@ -113,6 +119,7 @@ func New(o Options, images *images.Store, ledger *manifests.Ledger) (*Annotator,
 	a := &Annotator{
 		o: o, steps: modes.StepsFor(o.Strategy, o.Modes, o.PaintReferences), questions: o.questions(), images: images, ledger: ledger,
 		tally: newTally(), judged: newOpinions(), spent: manifests.NewSpending(o.Budget, o.Prices),
+		holding: holding{most: o.Hold, told: o.Held},
 	}
 	a.calls = slices.Clone(a.steps)
 	for _, q := range a.questions {
@@ -207,6 +214,9 @@ func (a *Annotator) call(ctx context.Context, step modes.Step, t irgdata.Traject
 	if request.Negative, err = a.context(ctx, step.Negative, t); err != nil {
 		return manifests.Call{}, err
 	}
+	if err := a.holding.wait(ctx); err != nil {
+		return manifests.Call{}, err
+	}
 	c := manifests.Call{Key: key, Step: step.ID(), Model: model.Identity().String()}
 	answer, err := a.ask(ctx, model, request, &c)
 	var failure *runtime.Error
@@ -229,14 +239,20 @@ func (a *Annotator) call(ctx context.Context, step modes.Step, t irgdata.Traject
 	}
 	// The answer has been paid for: from here on it is kept, also if the run is
 	// cancelled.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepWithin)
-	defer cancel()
-	if err == nil {
-		if err := a.keep(ctx, step, answer, &c); err != nil {
-			return manifests.Call{}, err
+	answered := err == nil
+	err = a.holding.keep(ctx, func(ctx context.Context) (err error) {
+		if answered {
+			if err := a.keep(ctx, step, answer, &c); err != nil {
+				return err
+			}
 		}
-	}
-	if c, err = a.ledger.Record(ctx, c); err != nil {
+		holds, err := a.ledger.Record(ctx, c)
+		if err == nil {
+			c = holds
+		}
+		return err
+	})
+	if err != nil {
 		return manifests.Call{}, err
 	}
 	recorded = &c
@@ -246,9 +262,6 @@ func (a *Annotator) call(ctx context.Context, step modes.Step, t irgdata.Traject
 
 // Unavailable is the rule of a call that got no answer for transient reasons.
 const Unavailable = "unavailable"
-
-// keepWithin bounds the keeping of an answer when the run is over.
-const keepWithin = 5 * time.Minute
 
 // ask sends the request until it is answered, fails for good, or the attempts
 // are used up.
