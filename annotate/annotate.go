@@ -42,6 +42,11 @@ type Options struct {
 	// reasons, with Pause between the first two, doubled each time.
 	Attempts int
 	Pause    time.Duration
+	// Hold is how long an answer is held that cannot be kept, because the disk is
+	// full or the store away, before it is given up; 0: not at all. Held, unless
+	// nil, is told why when this begins.
+	Hold time.Duration
+	Held func(error)
 	// Models binds each role that the steps need to a model.
 	Models map[modes.Role]runtime.Model
 	// Prices are of the models, and Budget bounds the calls that this run makes.
@@ -102,6 +107,7 @@ type Annotator struct {
 	ledger  *manifests.Ledger
 	tally   *Tally
 	spent   *manifests.Spending
+	holding holding
 }
 
 // New returns an annotator over the given stores, which the caller closes.
@@ -112,6 +118,7 @@ func New(o Options, images *images.Store, ledger *manifests.Ledger) (*Annotator,
 	a := &Annotator{
 		o: o, steps: modes.StepsFor(o.Strategy, o.Modes, o.PaintReferences), questions: o.questions(), images: images, ledger: ledger,
 		tally: newTally(), spent: manifests.NewSpending(o.Budget, o.Prices),
+		holding: holding{most: o.Hold, told: o.Held},
 	}
 	a.calls = slices.Clone(a.steps)
 	for _, q := range a.questions {
@@ -207,6 +214,9 @@ func (a *Annotator) call(ctx context.Context, step modes.Step, t irgdata.Traject
 	if request.Negative, err = a.context(ctx, step.Negative, t); err != nil {
 		return manifests.Call{}, err
 	}
+	if err := a.holding.wait(ctx); err != nil {
+		return manifests.Call{}, err
+	}
 	c := manifests.Call{Key: key, Step: step.ID(), Model: model.Identity().String()}
 	if c.Asked, err = a.asked(step, t); err != nil {
 		return manifests.Call{}, err
@@ -232,14 +242,20 @@ func (a *Annotator) call(ctx context.Context, step modes.Step, t irgdata.Traject
 	}
 	// The answer has been paid for: from here on it is kept, also if the run is
 	// cancelled.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepWithin)
-	defer cancel()
-	if err == nil {
-		if err := a.keep(ctx, step, answer, &c); err != nil {
-			return manifests.Call{}, err
+	answered := err == nil
+	err = a.holding.keep(ctx, func(ctx context.Context) (err error) {
+		if answered {
+			if err := a.keep(ctx, step, answer, &c); err != nil {
+				return err
+			}
 		}
-	}
-	if c, err = a.ledger.Record(ctx, c); err != nil {
+		holds, err := a.ledger.Record(ctx, c)
+		if err == nil {
+			c = holds
+		}
+		return err
+	})
+	if err != nil {
 		return manifests.Call{}, err
 	}
 	recorded = &c
@@ -254,9 +270,6 @@ const Unavailable = "unavailable"
 func unanswered(c manifests.Call) bool {
 	return !(&runtime.Error{Kind: runtime.Kind(c.Rule)}).Answered()
 }
-
-// keepWithin bounds the keeping of an answer when the run is over.
-const keepWithin = 5 * time.Minute
 
 // ask sends the request until it is answered, fails for good, or the attempts
 // are used up.

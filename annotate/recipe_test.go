@@ -36,13 +36,13 @@ func TestChangesNameWhatTheKeyDigests(t *testing.T) {
 		}
 	}
 	type call struct {
-		a    Annotator
+		a    *Annotator
 		step modes.Step
 		t    irgdata.Trajectory
 	}
 	changes := func(edit func(*call)) []string {
 		t.Helper()
-		now := call{*at, step(), trajectory}
+		now := call{&Annotator{o: at.o}, step(), trajectory}
 		edit(&now)
 		key := func(c call) irgdata.Digest {
 			k, err := c.a.key(c.step, c.a.o.Models[c.step.Role].Identity(), c.a.sampling(c.step, pair.ID), c.t)
@@ -51,7 +51,7 @@ func TestChangesNameWhatTheKeyDigests(t *testing.T) {
 			}
 			return k
 		}
-		if key(now) == key(call{*at, step(), trajectory}) {
+		if key(now) == key(call{&Annotator{o: at.o}, step(), trajectory}) {
 			t.Error("the key is the same")
 		}
 		asked, err := at.asked(step(), trajectory)

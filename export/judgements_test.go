@@ -64,9 +64,9 @@ func TestJudgementsRoundTrip(t *testing.T) {
 	}
 	kept, silent, left := judged("kept", said, true), judged("silent", nil, true), judged("left", said, false)
 	reject := &irgdata.Reject{Pair: left.Trajectory.Pair, Stage: irgdata.StageFilter, Rule: "faithfulness", Reason: "by the judge …", Score: .25, Judged: &left}
-	content, err := WriteShards(t.Context(), func(yield func(irgdata.Item[irgdata.Judged], error) bool) {
+	content, _, err := WriteShards(t.Context(), func(yield func(irgdata.Item[irgdata.Judged], error) bool) {
 		_ = yield(irgdata.Item[irgdata.Judged]{Value: kept}, nil) && yield(irgdata.Item[irgdata.Judged]{Value: silent}, nil) && yield(irgdata.Item[irgdata.Judged]{Reject: reject}, nil)
-	}, pictures, store, ShardOptions{Modes: modes.All(), Bytes: 1 << 20, RowGroupBytes: 1 << 20, RowGroupRows: 10, Workers: 2, Work: t.TempDir()})
+	}, pictures, store, new(Previous), ShardOptions{Modes: modes.All(), Bytes: 1 << 20, RowGroupBytes: 1 << 20, RowGroupRows: 10, Workers: 2, Work: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,15 +74,16 @@ func TestJudgementsRoundTrip(t *testing.T) {
 		t.Errorf("counted warnings %+v, want %+v", content.Counts.Warnings, want)
 	}
 
-	var records []record
-	for r, err := range readShard(t.Context(), store, content.Shards[0], t.TempDir()) {
+	p := &plan{snapshot: manifests.Snapshot{Content: content}, store: store, work: t.TempDir()}
+	var rows []irgdata.Trajectory
+	for r, err := range p.records(t.Context(), func(int, int) bool { return true }) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		records = append(records, r)
+		rows = append(rows, r.record.trajectory)
 	}
 	for i, want := range []irgdata.Judged{kept, silent} {
-		if diff := cmp.Diff(want.Trajectory.Judgements, records[i].trajectory.Judgements, cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(want.Trajectory.Judgements, rows[i].Judgements, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("row %d: %s", i, diff)
 		}
 	}

@@ -21,7 +21,8 @@ import (
 // others then, so that of two at least one sees the other.
 //
 // A mark that was not renewed for runDead, by the clock of the store, is that of
-// a dead run. Whoever takes it for dead says so by a second object, which stays:
+// a dead run. So is one that is as far in the future: the clock was set back, and
+// a live run would have renewed it since. Whoever takes it for dead says so by a second object, which stays:
 // a run that was merely asleep finds it when it asks Held, and must not publish.
 const (
 	runPrefix  = "runs/"
@@ -112,7 +113,9 @@ func mark(ctx context.Context, store blob.Store, kind, command string) (*Run, er
 	if err == nil {
 		err = blob.PutBytes(ctx, store, r.key, text, blob.PutOptions{CreateOnly: true})
 	}
-	if err != nil {
+	// No other run has this name: what is there is this mark, put by a try whose
+	// answer was lost.
+	if err != nil && !errors.Is(err, blob.ErrExists) {
 		return nil, fmt.Errorf("mark the run: %w", err)
 	}
 	var renewing context.Context
@@ -165,7 +168,7 @@ func (r *Run) others(ctx context.Context, kind string) ([]string, error) {
 		if dead[o.Key] || !strings.HasPrefix(o.Key, runPrefix+kind) {
 			continue
 		}
-		if now.Sub(o.ModTime) > runDead {
+		if now.Sub(o.ModTime).Abs() > runDead {
 			err := blob.PutBytes(ctx, r.store, o.Key+deadSuffix, []byte("taken for dead\n"), blob.PutOptions{CreateOnly: true})
 			if err != nil && !errors.Is(err, blob.ErrExists) {
 				return nil, fmt.Errorf("declare a run dead: %w", err)

@@ -1,7 +1,10 @@
 package manifests_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -9,8 +12,64 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/manifests"
 )
+
+// TestDeadRunOfTheFuture: when the clock was set back, a dead run whose mark is
+// from a time that is yet to come blocks nobody.
+func TestDeadRunOfTheFuture(t *testing.T) {
+	store := newStore(t)
+	dead, err := manifests.BeginRun(t.Context(), store, "build", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for o, err := range store.List(t.Context(), "runs/") {
+		later := time.Now().AddDate(1, 0, 0)
+		if err == nil {
+			err = os.Chtimes(store.URL(o.Key), later, later)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	alone, err := manifests.BeginAlone(t.Context(), store, "gc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dead.Held(t.Context()); !errors.Is(err, manifests.ErrTakenForDead) {
+		t.Errorf("got %v", err)
+	}
+	if err := errors.Join(alone.End(t.Context()), dead.End(t.Context())); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestMarkWithLostAnswer: a mark whose answer was lost, and that was put again, is
+// there.
+func TestMarkWithLostAnswer(t *testing.T) {
+	run, err := manifests.BeginRun(t.Context(), putTwice{newStore(t)}, "build", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run.End(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// putTwice loses the answer to each put and puts it again, as clients of S3 do.
+type putTwice struct{ blob.Store }
+
+func (s putTwice) Put(ctx context.Context, key string, body io.Reader, o blob.PutOptions) error {
+	content, err := io.ReadAll(body)
+	if err == nil {
+		err = s.Store.Put(ctx, key, bytes.NewReader(content), o)
+	}
+	if err != nil {
+		return err
+	}
+	return s.Store.Put(ctx, key, bytes.NewReader(content), o)
+}
 
 // TestRuns: runs that add go on side by side, one that deletes is alone, and a
 // dead one blocks nobody and publishes nothing.

@@ -263,6 +263,9 @@ func (d *dataset) export(ctx context.Context, s manifests.Snapshot, format expor
 		if err != nil {
 			return e, err
 		}
+		if _, err := dest.Sweep(ctx, 24*time.Hour); err != nil {
+			d.log.Warn("what interrupted exports left could not be removed", "error", err)
+		}
 		e.m, e.written, err = write(ctx, dest)
 		return e.unless(err)
 	}

@@ -249,6 +249,7 @@ type Calls struct {
 	Attempts int             `yaml:"attempts"`
 	Pause    config.Duration `yaml:"pause"`
 	Patience config.Duration `yaml:"patience"`
+	Hold     config.Duration `yaml:"hold"`
 	Share    config.Duration `yaml:"share"`
 }
 
@@ -300,7 +301,7 @@ func newConfig() Config {
 		},
 		Calls: Calls{
 			Window: 64, Attempts: 5,
-			Pause: config.Duration(time.Second), Patience: config.Duration(15 * time.Minute), Share: config.Duration(30 * time.Second),
+			Pause: config.Duration(time.Second), Patience: config.Duration(15 * time.Minute), Hold: config.Duration(5 * time.Minute), Share: config.Duration(30 * time.Second),
 		},
 		Filter:     filter.DefaultConfig(),
 		Judge:      Judge{Questions: []string{}},
@@ -485,6 +486,7 @@ func (c Config) validate() error {
 		{"calls.attempts", int64(c.Calls.Attempts), 100},
 		{"calls.pause", int64(c.Calls.Pause), int64(time.Hour)},
 		{"calls.patience", int64(c.Calls.Patience), int64(7 * 24 * time.Hour)},
+		{"calls.hold", int64(c.Calls.Hold), int64(7 * 24 * time.Hour)},
 		{"calls.share", int64(c.Calls.Share), int64(24 * time.Hour)},
 		{"shards.size", c.Shards.Size.Int64(), 1 << 40},
 		{"shards.row_group", c.Shards.RowGroup.Int64(), 1 << 30},
@@ -589,7 +591,7 @@ func (c Config) validateSources(wrong func(path, format string, args ...any) err
 // showNumber writes the value of a key as a user would.
 func showNumber(path string, n int64) string {
 	switch path {
-	case "calls.pause", "calls.patience", "calls.share", "ingest.download.timeout":
+	case "calls.pause", "calls.patience", "calls.hold", "calls.share", "ingest.download.timeout":
 		return time.Duration(n).String()
 	case "shards.size", "shards.row_group", "ingest.decode_memory", "ingest.download.max_bytes":
 		return config.Size(n).String()

@@ -156,6 +156,10 @@ func (d *dataset) openParts(ctx context.Context, a access) error {
 		Topics: d.config.Judge.Questions, Scorers: d.config.scorers(),
 		Workers: d.config.callWorkers(), Window: d.config.Calls.Window,
 		Attempts: d.config.Calls.Attempts, Pause: time.Duration(d.config.Calls.Pause),
+		Hold: time.Duration(d.config.Calls.Hold),
+		Held: func(err error) {
+			d.log.Warn(fmt.Sprintf("answers that are paid for cannot be kept: they are held and tried again for %s, and no new call begins meanwhile", time.Duration(d.config.Calls.Hold)), "error", err)
+		},
 		Models: models, Prices: prices, Budget: d.config.budget(),
 	}, d.images, d.ledger)
 	return err

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -117,7 +118,7 @@ func (s *S3) Put(ctx context.Context, key string, body io.Reader, o PutOptions) 
 		for try := 1; ; try++ {
 			in.Body = bytes.NewReader(part[:n])
 			_, err := s.client.PutObject(ctx, in)
-			if isConflict(err) && try < conflictTries {
+			if apiCode(err) == conflictCode && try < conflictTries {
 				// Another put of the object is under way: it may come to
 				// nothing yet, so it says nothing of what is there.
 				continue
@@ -147,6 +148,13 @@ func (s *S3) putParts(ctx context.Context, key string, part []byte, body *checke
 	defer func() {
 		if err == nil {
 			return
+		}
+		if o.CreateOnly && apiCode(err) == noUploadCode {
+			// Aborted by the put that was completed first, or completed by a try
+			// whose answer was lost.
+			if _, gone := s.Stat(ctx, key); gone == nil {
+				err = fmt.Errorf("put %s: %w", s.URL(key), ErrExists)
+			}
 		}
 		// Also when ctx is cancelled; a failure leaves the upload to Sweep.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
@@ -185,8 +193,28 @@ func (s *S3) putParts(ctx context.Context, key string, part []byte, body *checke
 	if o.CreateOnly {
 		in.IfNoneMatch = aws.String("*")
 	}
-	_, err = s.client.CompleteMultipartUpload(ctx, in)
-	return s.explain("put", key, err)
+	if _, err = s.client.CompleteMultipartUpload(ctx, in); err != nil {
+		return s.explain("put", key, err)
+	}
+	if o.CreateOnly {
+		s.abortOthers(ctx, aws.ToString(upload.Key))
+	}
+	return nil
+}
+
+// abortOthers aborts the uploads of a key that is taken now: none of them can be
+// completed. One that a killed process left is aborted here, when the next one
+// puts the same object. A failure leaves them to Sweep.
+func (s *S3) abortOthers(ctx context.Context, key string) {
+	list, err := s.client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &s.o.Bucket, Prefix: aws.String(key)})
+	if err != nil {
+		return
+	}
+	for _, u := range list.Uploads {
+		if aws.ToString(u.Key) == key {
+			_, _ = s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &s.o.Bucket, Key: u.Key, UploadId: u.UploadId})
+		}
+	}
 }
 
 // Open implements [Store].
@@ -261,9 +289,9 @@ func (s *S3) Delete(ctx context.Context, key string) error {
 }
 
 // Sweep implements [Store]: it aborts the multipart uploads begun longer than
-// age ago.
+// age ago, by the clock of the server: one that is ahead here would abort those that
+// others have just begun.
 func (s *S3) Sweep(ctx context.Context, age time.Duration) (int, error) {
-	before := time.Now().Add(-age)
 	swept := 0
 	pages := s3.NewListMultipartUploadsPaginator(s.client, &s3.ListMultipartUploadsInput{Bucket: &s.o.Bucket, Prefix: aws.String(s.key(""))})
 	for pages.HasMorePages() {
@@ -271,8 +299,13 @@ func (s *S3) Sweep(ctx context.Context, age time.Duration) (int, error) {
 		if err != nil {
 			return swept, s.explain("sweep", "", err)
 		}
+		now, ok := awsmiddleware.GetServerTime(page.ResultMetadata)
+		if !ok {
+			now = time.Now()
+		}
+		now = now.Add(time.Second) // it comes in whole seconds
 		for _, u := range page.Uploads {
-			if aws.ToTime(u.Initiated).After(before) {
+			if aws.ToTime(u.Initiated).After(now.Add(-age)) {
 				continue
 			}
 			if _, err := s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &s.o.Bucket, Key: u.Key, UploadId: u.UploadId}); err != nil {
@@ -284,15 +317,21 @@ func (s *S3) Sweep(ctx context.Context, age time.Duration) (int, error) {
 	return swept, nil
 }
 
-// conflictCode is S3's word for a conditional put that met another one.
 const (
+	// conflictCode is S3's word for a conditional put that met another one.
 	conflictCode  = "ConditionalRequestConflict"
 	conflictTries = 5
+	// noUploadCode is its word for an upload that was completed or aborted.
+	noUploadCode = "NoSuchUpload"
 )
 
-func isConflict(err error) bool {
+// apiCode is the server's word for what is wrong, or empty.
+func apiCode(err error) string {
 	var api smithy.APIError
-	return errors.As(err, &api) && api.ErrorCode() == conflictCode
+	if errors.As(err, &api) {
+		return api.ErrorCode()
+	}
+	return ""
 }
 
 // explain turns an error of the SDK into one sentence that says what to do. It
@@ -309,11 +348,7 @@ func (s *S3) explain(op, key string, err error) error {
 	if errors.As(err, &response) {
 		status = response.HTTPStatusCode()
 	}
-	var code string
-	var api smithy.APIError
-	if errors.As(err, &api) {
-		code = api.ErrorCode()
-	}
+	code := apiCode(err)
 	switch {
 	case code == conflictCode:
 		return say("another put of the same object is under way: try again")

@@ -1,9 +1,18 @@
 package blob_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/blob/blobtest"
@@ -22,6 +31,93 @@ func TestS3(t *testing.T) {
 		}
 		return s
 	})
+}
+
+// TestS3UploadsAtOnce: of two multipart puts of one object, the one that is
+// completed first leaves nothing of the other, which finds the object there. So it
+// leaves nothing either of one whose process was killed.
+func TestS3UploadsAtOnce(t *testing.T) {
+	server := s3test.Start(t)
+	server.Bucket(t, "uploads")
+	s, err := blob.NewS3(t.Context(), blob.S3Options{Bucket: "uploads", Endpoint: server.Endpoint, PathStyle: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := bytes.Repeat([]byte("0123456789abcdef"), 20<<20/16)
+	begun, proceed := make(chan struct{}), make(chan struct{})
+	slow := io.MultiReader(bytes.NewReader(content[:18<<20]), gate{begun, proceed}, bytes.NewReader(content[18<<20:]))
+	ended := make(chan error, 1)
+	go func() { ended <- s.Put(t.Context(), "object", slow, blob.PutOptions{CreateOnly: true}) }()
+	<-begun
+	if err := s.Put(t.Context(), "object", bytes.NewReader(content), blob.PutOptions{CreateOnly: true}); err != nil {
+		t.Error(err)
+	}
+	if left, err := s.Sweep(t.Context(), 0); err != nil || left != 0 {
+		t.Errorf("%d uploads are left (%v)", left, err)
+	}
+	close(proceed)
+	if err := <-ended; !errors.Is(err, blob.ErrExists) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestS3SweepsByTheClockOfTheServer: the age of an upload does not depend on the
+// clock of this machine.
+func TestS3SweepsByTheClockOfTheServer(t *testing.T) {
+	server := s3test.Start(t)
+	server.Bucket(t, "clock")
+	target, err := url.Parse(server.Endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ahead atomic.Bool
+	var aborts atomic.Int32
+	front := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Host = r.In.Host // it is signed
+			if r.In.Method == http.MethodDelete && r.In.URL.Query().Has("uploadId") {
+				aborts.Add(1)
+			}
+		},
+		Transport: &http.Transport{DisableCompression: true},
+		ModifyResponse: func(r *http.Response) error {
+			if ahead.Load() {
+				r.Header.Set("Date", time.Now().UTC().AddDate(0, 0, 2).Format(http.TimeFormat))
+			}
+			return nil
+		},
+	})
+	defer front.Close()
+	s, err := blob.NewS3(t.Context(), blob.S3Options{Bucket: "clock", Endpoint: front.URL, PathStyle: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun, proceed := make(chan struct{}), make(chan struct{})
+	body := io.MultiReader(bytes.NewReader(make([]byte, 9<<20)), gate{begun, proceed})
+	ended := make(chan error, 1)
+	go func() { ended <- s.Put(t.Context(), "object", body, blob.PutOptions{}) }()
+	<-begun
+	if swept, err := s.Sweep(t.Context(), 24*time.Hour); err != nil || swept > 0 || aborts.Load() > 0 {
+		t.Errorf("swept %d (%v)", swept, err)
+	}
+	ahead.Store(true)
+	// The server, whose own clock is right, takes no request of that time.
+	if _, err := s.Sweep(t.Context(), 24*time.Hour); err == nil || aborts.Load() == 0 {
+		t.Errorf("%d aborts (%v)", aborts.Load(), err)
+	}
+	ahead.Store(false)
+	close(proceed)
+	<-ended
+}
+
+// gate says that it is read, and ends when it may.
+type gate struct{ begun, proceed chan struct{} }
+
+func (g gate) Read([]byte) (int, error) {
+	close(g.begun)
+	<-g.proceed
+	return 0, io.EOF
 }
 
 // TestS3Mistakes: each mistake gives one sentence that says what to do, and no
