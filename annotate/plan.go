@@ -16,15 +16,15 @@ import (
 
 // Reasons why a call would be made that name no change.
 const (
-	ReasonDownload = "the image is to be downloaded first"
-	ReasonNewPair  = "new pair"
-	// ReasonNewPairOrOld is given where the ledger holds calls that do not say
-	// what was asked.
-	ReasonNewPairOrOld = "new pair, or one of calls that an older irgdata recorded"
-	ReasonNewPrompt    = "new prompt for a known image"
-	ReasonNewStep      = "new step for the pair"
-	ReasonLost         = "the painted image was lost and given up"
-	ReasonUnknown      = "not known"
+	ReasonDownload  = "the image is to be downloaded first"
+	ReasonNewPair   = "new pair"
+	ReasonNewPrompt = "new prompt for a known image"
+	ReasonNewStep   = "new step for the pair"
+	ReasonLost      = "the painted image was lost and given up"
+	ReasonUnknown   = "not known"
+	// OrUntold is added to the first three where the ledger holds calls that do
+	// not say what was asked.
+	OrUntold = ", or its calls do not say what was asked"
 )
 
 // Planned is a call that a build would make, or reuse.
@@ -269,19 +269,9 @@ func (p *planner) why(ctx context.Context, w *pairPlan, step modes.Step, key irg
 	}
 	if len(w.history.Asked) == 0 {
 		if w.history.Image {
-			return ReasonNewPrompt, nil
+			return p.orUntold(ctx, ReasonNewPrompt)
 		}
-		if p.untold == nil {
-			some, err := p.ledger.Untold(ctx)
-			if err != nil {
-				return "", err
-			}
-			p.untold = &some
-		}
-		if *p.untold {
-			return ReasonNewPairOrOld, nil
-		}
-		return ReasonNewPair, nil
+		return p.orUntold(ctx, ReasonNewPair)
 	}
 	reasons, before := p.closest(w, step)
 	for _, s := range waits {
@@ -291,9 +281,25 @@ func (p *planner) why(ctx context.Context, w *pairPlan, step modes.Step, key irg
 	case len(reasons) > 0:
 		return strings.Join(reasons, ", "), nil
 	case !before:
-		return ReasonNewStep, nil
+		return p.orUntold(ctx, ReasonNewStep)
 	}
 	return ReasonUnknown, nil
+}
+
+// orUntold is the reason of a call that the ledger knows no forerunner of, as
+// far as its calls say what was asked.
+func (p *planner) orUntold(ctx context.Context, reason string) (string, error) {
+	if p.untold == nil {
+		some, err := p.ledger.Untold(ctx)
+		if err != nil {
+			return "", err
+		}
+		p.untold = &some
+	}
+	if *p.untold {
+		reason += OrUntold
+	}
+	return reason, nil
 }
 
 // closest names the changes since the call of the step for the same pair that

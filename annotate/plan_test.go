@@ -228,6 +228,15 @@ func TestPlanSaysWhy(t *testing.T) {
 			t.Errorf("got %q, want %q", of, want)
 		}
 	})
+	t.Run("calls that do not say what was asked", func(t *testing.T) {
+		b := newBench(t, 1)
+		if _, err := b.ledger.Record(t.Context(), manifests.Call{Key: irgdata.DigestOf([]byte("old")), Step: "hindsight/1", Text: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		if got := why(b.plan(t, options(&digestModel{revision: "1"}), nil)); got[0] != "hindsight/1: 1 × new pair, or its calls do not say what was asked" {
+			t.Errorf("got %q", got)
+		}
+	})
 	t.Run("a lost image", func(t *testing.T) {
 		b := newBench(t, 2)
 		o := options(&digestModel{revision: "1"})

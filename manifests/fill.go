@@ -10,11 +10,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
 	"strings"
-	"sync"
 
-	"github.com/sourcegraph/conc"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/blob"
@@ -22,6 +20,10 @@ import (
 
 // fillRows is the number of calls that go to SQLite in one statement.
 const fillRows = 64
+
+// fillDecoders take segments apart. Two keep up with SQLite, and each holds a
+// segment.
+const fillDecoders = 2
 
 // FillLedger makes the ledger at path of the store's segments, if there is none
 // yet: what [Ledger.Pull] would do to an empty one, in a fraction of the time.
@@ -72,7 +74,8 @@ type filler struct {
 	store    blob.Store
 	lost     map[irgdata.Digest]bool
 	tx       *sql.Tx
-	put      *sql.Stmt // fillRows calls
+	put      *sql.Stmt // of fillRows calls
+	values   []any     // of the last of them
 	recipes  recipeIDs
 	segments map[irgdata.Digest]bool
 }
@@ -82,7 +85,7 @@ func (f *filler) fill(ctx context.Context, path string) (err error) {
 		return err
 	}
 	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: url.Values{"_pragma": {
-		"journal_mode(OFF)", "synchronous(OFF)", "locking_mode(EXCLUSIVE)", "cache_size(-65536)",
+		"journal_mode(OFF)", "synchronous(OFF)", "locking_mode(EXCLUSIVE)", "cache_size(-32768)",
 	}}.Encode()}).String()
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
@@ -119,103 +122,105 @@ func (f *filler) fill(ctx context.Context, path string) (err error) {
 			return err
 		}
 	}
-	if _, err := f.tx.ExecContext(ctx, askedIndex); err != nil {
-		return err
+	// SQLite sorts in memory of the cache's size, besides the cache.
+	for _, statement := range []string{`PRAGMA cache_size = -16384`, askedIndex} {
+		if _, err := f.tx.ExecContext(ctx, statement); err != nil {
+			return err
+		}
 	}
 	return f.tx.Commit()
 }
 
-// lines yields what the segments hold, at most fillRows lines at a time. They
-// are read by one goroutine, taken apart by several, and yielded by the caller's.
+// lines yields what the segments hold, at most fillRows lines at a time: one
+// goroutine reads segments, fillDecoders take them apart.
 func (f *filler) lines(ctx context.Context) iter.Seq2[[]segmentLine, error] {
 	return func(yield func([]segmentLine, error) bool) {
-		ctx, cancel := context.WithCancelCause(ctx)
-		type compressed struct {
-			object blob.Object
-			bytes  []byte
-		}
-		segments, batches := make(chan compressed), make(chan []segmentLine, 4)
-		var reading, decoding conc.WaitGroup
-		defer reading.Wait()
-		defer decoding.Wait()
-		defer cancel(nil)
-		reading.Go(func() {
+		ctx, cancel := context.WithCancel(ctx)
+		work, ctx := errgroup.WithContext(ctx)
+		segments, batches := make(chan compressedSegment), make(chan []segmentLine, 2*fillDecoders)
+		work.Go(func() error {
 			defer close(segments)
-			err := eachSegment(ctx, f.store, func(o blob.Object) error {
-				digest, ok := segmentDigest(o.Key)
-				if !ok {
-					return nil // no object of ours
-				}
-				text, err := readCompressed(ctx, f.store, o, digest)
-				if err != nil {
-					return fmt.Errorf("read segment %s: %w", f.store.URL(o.Key), err)
-				}
-				f.segments[digest] = true
-				select {
-				case segments <- compressed{o, text}:
-					return nil
-				case <-ctx.Done():
-					return context.Cause(ctx)
-				}
-			})
-			if err != nil {
-				cancel(err)
-			}
+			return f.read(ctx, segments)
 		})
-		var open sync.WaitGroup
-		for range min(4, goruntime.GOMAXPROCS(0)) {
-			open.Add(1)
-			decoding.Go(func() {
-				defer open.Done()
+		for range fillDecoders {
+			work.Go(func() error {
 				for s := range segments {
 					if err := decodeBatches(ctx, s.bytes, batches); err != nil {
-						cancel(fmt.Errorf("read segment %s: %w", f.store.URL(s.object.Key), err))
-						return
+						return fmt.Errorf("read segment %s: %w", s.url, err)
 					}
 				}
+				return nil
 			})
 		}
-		decoding.Go(func() { open.Wait(); close(batches) })
-		for {
-			select {
-			case batch, more := <-batches:
-				if err := context.Cause(ctx); err != nil {
-					yield(nil, err)
-					return
-				}
-				if !more || !yield(batch, nil) {
-					return
-				}
-			case <-ctx.Done():
-				yield(nil, context.Cause(ctx))
+		var err error
+		go func() {
+			err = work.Wait()
+			close(batches)
+		}()
+		defer func() {
+			cancel()
+			for range batches { // until all have ended
+			}
+		}()
+		for batch := range batches {
+			if !yield(batch, nil) {
 				return
 			}
+		}
+		if err != nil {
+			yield(nil, err)
 		}
 	}
 }
 
-func decodeBatches(ctx context.Context, compressed []byte, batches chan<- []segmentLine) error {
-	send := func(batch []segmentLine) error {
+type compressedSegment struct {
+	url   string
+	bytes []byte
+}
+
+func (f *filler) read(ctx context.Context, segments chan<- compressedSegment) error {
+	return eachSegment(ctx, f.store, func(o blob.Object) error {
+		digest, ok := segmentDigest(o.Key)
+		if !ok {
+			return nil // no object of ours
+		}
+		text, err := readCompressed(ctx, f.store, o, digest)
+		if err != nil {
+			return fmt.Errorf("read segment %s: %w", f.store.URL(o.Key), err)
+		}
+		f.segments[digest] = true
 		select {
-		case batches <- batch:
+		case segments <- compressedSegment{f.store.URL(o.Key), text}:
 			return nil
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return ctx.Err()
+		}
+	})
+}
+
+// decodeBatches sends the lines of a segment, fillRows at a time.
+func decodeBatches(ctx context.Context, compressed []byte, batches chan<- []segmentLine) error {
+	var batch []segmentLine
+	send := func() error {
+		select {
+		case batches <- batch:
+			batch = nil
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
-	var batch []segmentLine
 	for line, err := range segmentLines(compressed) {
 		if err != nil {
 			return err
 		}
 		if batch = append(batch, line); len(batch) == fillRows {
-			if err := send(batch); err != nil {
+			if err := send(); err != nil {
 				return err
 			}
-			batch = nil
 		}
 	}
-	return send(batch)
+	return send()
 }
 
 // insert adds lines. Where a call is there already they are added one by one,
@@ -237,15 +242,14 @@ func (f *filler) insert(ctx context.Context, lines []segmentLine) error {
 		}
 	}
 	if len(calls) == fillRows {
-		values := make([]any, 0, fillRows*(strings.Count(insertPlaces, "?")))
+		f.values = f.values[:0]
 		for _, c := range calls {
-			row, err := f.recipes.row(c, true)
-			if err != nil {
+			var err error
+			if f.values, err = f.recipes.appendRow(f.values, c, true); err != nil {
 				return err
 			}
-			values = append(values, row...)
 		}
-		done, err := f.put.ExecContext(ctx, values...)
+		done, err := f.put.ExecContext(ctx, f.values...)
 		if err != nil {
 			return err
 		}

@@ -62,6 +62,7 @@ func insertCalls(tx *sql.Tx, calls []Call, how insertion) (n inserted, err error
 	}
 	defer put.Close()
 	recipes := recipeIDs{tx: tx}
+	var row []any
 	for i, c := range calls {
 		there := Call{Key: c.Key}
 		var shared bool
@@ -95,8 +96,7 @@ func insertCalls(tx *sql.Tx, calls []Call, how insertion) (n inserted, err error
 			calls[i] = there
 			continue
 		}
-		row, err := recipes.row(c, how.shared)
-		if err != nil {
+		if row, err = recipes.appendRow(row[:0], c, how.shared); err != nil {
 			return n, err
 		}
 		if _, err := put.Exec(row...); err != nil {
@@ -120,8 +120,8 @@ type recipeIDs struct {
 	known map[string]int64
 }
 
-// row is the call in the order of insertColumns.
-func (r *recipeIDs) row(c Call, shared bool) ([]any, error) {
+// appendRow adds the call's values in the order of insertColumns.
+func (r *recipeIDs) appendRow(row []any, c Call, shared bool) ([]any, error) {
 	image, first := "", ""
 	if !c.Image.IsZero() {
 		encoded, err := json.Marshal(c.Image)
@@ -142,10 +142,10 @@ func (r *recipeIDs) row(c Call, shared bool) ([]any, error) {
 		pair = c.Asked.Pair[:]
 	}
 	recipe, err := r.id(c.Asked.Recipe)
-	return []any{
+	return append(row,
 		c.Key[:], c.Step, c.Model, c.Text, image, c.Rule, c.Reason, c.Finish, c.Seconds, c.TokensIn, c.TokensOut, c.Attempts, first, c.Server,
 		shared, pair, c.Asked.Shown, recipe, c.Asked.Inputs,
-	}, err
+	), err
 }
 
 // id is 0 for no recipe.

@@ -246,7 +246,7 @@ func decodeSegment(compressed []byte) (s segment, err error) {
 func segmentLines(compressed []byte) iter.Seq2[segmentLine, error] {
 	return func(yield func(segmentLine, error) bool) {
 		fail := func(err error) { yield(segmentLine{}, err) }
-		z, err := zstd.NewReader(bytes.NewReader(compressed), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxSegment))
+		z, err := zstd.NewReader(bytes.NewReader(compressed), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxSegment))
 		if err != nil {
 			fail(err)
 			return

@@ -195,6 +195,9 @@ func TestDamagedSegment(t *testing.T) {
 	if _, err := l.Pull(t.Context(), store); err == nil || !strings.Contains(err.Error(), key) {
 		t.Errorf("got %v, want an error that names %s", err, key)
 	}
+	if err := manifests.FillLedger(t.Context(), filepath.Join(t.TempDir(), "ledger.sqlite"), store); err == nil || !strings.Contains(err.Error(), key) {
+		t.Errorf("got %v, want an error that names %s", err, key)
+	}
 }
 
 // TestSharing: the calls go up at every interval and those of other machines

@@ -129,25 +129,34 @@ func PutBytes(ctx context.Context, s Store, key string, b []byte, o PutOptions) 
 
 // ReadAll returns the object's bytes. An object larger than limit is an error.
 func ReadAll(ctx context.Context, s Store, key string, limit int64) ([]byte, error) {
+	return readAll(ctx, s, key, limit, 0)
+}
+
+// mostExpected bounds what is set aside for bytes that have not come.
+const mostExpected = 64 << 20
+
+// readAll sets memory aside for the bytes that are expected, so that none is
+// copied.
+func readAll(ctx context.Context, s Store, key string, limit, expected int64) ([]byte, error) {
 	r, err := s.Open(ctx, key, 0, -1)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	b, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
+	b := bytes.NewBuffer(make([]byte, 0, min(expected, mostExpected)+bytes.MinRead))
+	if _, err := b.ReadFrom(io.LimitReader(r, limit+1)); err != nil {
 		return nil, fmt.Errorf("read %s: %w", s.URL(key), err)
 	}
-	if int64(len(b)) > limit {
+	if int64(b.Len()) > limit {
 		return nil, fmt.Errorf("read %s: it is larger than %d bytes", s.URL(key), limit)
 	}
-	return b, nil
+	return b.Bytes(), nil
 }
 
 // ReadVerified returns the object's bytes after checking them against their
 // size and digest.
 func ReadVerified(ctx context.Context, s Store, key string, size int64, d irgdata.Digest) ([]byte, error) {
-	b, err := ReadAll(ctx, s, key, size)
+	b, err := readAll(ctx, s, key, size, size)
 	if err != nil {
 		return nil, err
 	}
