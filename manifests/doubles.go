@@ -61,6 +61,25 @@ func (l *Ledger) unsharedDoubles(ctx context.Context) (doubles []double, err err
 	return doubles, rows.Err()
 }
 
+// DoublesDigest is that of all doubles. As long as it is the same and no call was
+// forgotten, what the ledger has answered is answered the same on every machine.
+func (l *Ledger) DoublesDigest(ctx context.Context) (irgdata.Digest, error) {
+	d := irgdata.NewDigester("doubles/1")
+	rows, err := l.db.QueryContext(ctx, `SELECT key, making FROM doubles ORDER BY key, making`)
+	if err != nil {
+		return irgdata.Digest{}, fmt.Errorf("ledger: digest the doubles: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var key, making []byte
+		if err := rows.Scan(&key, &making); err != nil {
+			return irgdata.Digest{}, fmt.Errorf("ledger: digest the doubles: %w", err)
+		}
+		d.Text(string(key)).Text(string(making))
+	}
+	return d.Sum(), rows.Err()
+}
+
 // failedDouble is the rule of a failed double: which one it was is not kept.
 const failedDouble = "failed"
 

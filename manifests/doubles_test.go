@@ -143,10 +143,6 @@ func TestPullNewKeepsWhatARunUsed(t *testing.T) {
 	store := newStore(t)
 	first, second := newLedger(t), newLedger(t)
 	record(t, first, made(0, 1), made(1, 0))
-	epoch, err := first.Epoch(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
 	record(t, second, made(0, 0), made(1, 1), made(2, 1)) // made(0, 0) and made(1, 0) hold
 	push(t, second, store)
 	text := func(l *manifests.Ledger, i int) string {
@@ -173,41 +169,46 @@ func TestPullNewKeepsWhatARunUsed(t *testing.T) {
 			t.Errorf("before the next run: call %d: %q and %q, want the same", i, a, b)
 		}
 	}
-	if now, err := first.Epoch(t.Context()); err != nil || now == epoch {
-		t.Errorf("the epoch is the same after calls came and went (%v)", err)
-	}
 }
 
-// TestEpoch: look-ups give the same as long as the epoch is the same.
-func TestEpoch(t *testing.T) {
+// TestDoublesDigest: as long as it is the same, no other machine had another
+// answer to a call.
+func TestDoublesDigest(t *testing.T) {
 	store := newStore(t)
-	l := newLedger(t)
-	last := irgdata.Digest{}
-	turns := func(what string, want bool, do func()) {
+	l, other := newLedger(t), newLedger(t)
+	digest := func(l *manifests.Ledger) irgdata.Digest {
+		t.Helper()
+		d, err := l.DoublesDigest(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	last := digest(l)
+	changes := func(what string, want bool, do func()) {
 		t.Helper()
 		do()
-		now, err := l.Epoch(t.Context())
-		if err != nil || (now != last) != want {
-			t.Errorf("%s: the epoch turned: %v, want %v (%v)", what, now != last, want, err)
+		now := digest(l)
+		if (now != last) != want {
+			t.Errorf("%s: the digest changed: %v, want %v", what, now != last, want)
 		}
 		last = now
 	}
-	turns("a new ledger", true, func() {})
-	turns("nothing", false, func() {})
-	turns("a call", true, func() { record(t, l, made(0, 1)) })
-	turns("the same call", false, func() { record(t, l, made(0, 1)) })
-	turns("one that does not hold", false, func() { record(t, l, made(0, 2)) })
-	turns("a push", false, func() { push(t, l, store) })
-	turns("a pull of nothing new", false, func() { pull(t, l, store) })
-	other := newLedger(t)
-	record(t, other, made(0, 0))
+	changes("calls", false, func() { record(t, l, made(0, 1), made(1, 0)) })
+	changes("a push", false, func() { push(t, l, store) })
+	record(t, other, made(0, 0), made(1, 1), made(2, 0))
 	push(t, other, store)
-	turns("another end that holds, beside a run", false, func() {
+	changes("other ends, one of which does not hold, beside a run", true, func() {
 		if _, err := l.PullNew(t.Context(), store); err != nil {
 			t.Fatal(err)
 		}
 	})
-	turns("another end that holds", true, func() { pull(t, l, store) })
+	changes("the other one, which holds", true, func() { pull(t, l, store) })
+	changes("nothing new", false, func() { pull(t, l, store) })
+	pull(t, other, store)
+	if digest(other) != last {
+		t.Error("two machines that have pulled all differ")
+	}
 }
 
 // TestFillLedger: a ledger that is filled holds what one that pulls does, of

@@ -103,10 +103,7 @@ func insertCalls(tx *sql.Tx, calls []Call, how insertion) (n inserted, err error
 			return n, err
 		}
 	}
-	if n.added+n.replaced > 0 {
-		err = turnEpoch(tx)
-	}
-	return n, err
+	return n, nil
 }
 
 const (

@@ -123,8 +123,6 @@ var ledgerMigrations = [ledgerFormat - 1]string{
 		shared     INTEGER NOT NULL, -- 1: a segment of the store holds it
 		PRIMARY KEY (key, making)
 	) WITHOUT ROWID;
-	CREATE TABLE epoch (token BLOB NOT NULL);
-	INSERT INTO epoch VALUES (randomblob(32));
 	` + askedIndex,
 }
 

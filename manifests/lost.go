@@ -104,7 +104,7 @@ func (l *Ledger) forget(ctx context.Context, lost map[irgdata.Digest]bool) error
 		if err := tx.QueryRowContext(ctx, `DELETE FROM calls WHERE rowid = ? RETURNING key`, row).Scan(&key); err != nil {
 			return err
 		}
-		return errors.Join(noteLost(ctx, tx, irgdata.Digest(key)), turnEpoch(tx))
+		return noteLost(ctx, tx, irgdata.Digest(key))
 	})
 }
 

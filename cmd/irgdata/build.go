@@ -125,11 +125,8 @@ func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
 	defer func() { err = errors.Join(err, b.previous.Close()) }()
 	content, parts := b.snapshot.Content, b.from.Parts
 	r.examples = newExamples()
-	if r.unchanged, err = d.unchanged(ctx, b); err != nil {
-		return r, err
-	}
-	if !r.unchanged {
-		if content, parts, err = d.content(ctx, p, r.examples, b.previous); err != nil {
+	if r.unchanged = d.unchanged(b); !r.unchanged {
+		if content, parts, err = d.content(ctx, p, r.examples, b); err != nil {
 			return r, err
 		}
 	}
@@ -177,22 +174,18 @@ func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
 
 // content goes that way up to the shards, of which nothing is published yet. It
 // takes over what is known of the snapshot before.
-func (d *dataset) content(ctx context.Context, p *progress, examples *examples, previous *export.Previous) (content manifests.Content, parts []manifests.Part, err error) {
+func (d *dataset) content(ctx context.Context, p *progress, examples *examples, b base) (content manifests.Content, parts []manifests.Part, err error) {
 	pairs, err := d.pairs(ctx, write, p.read)
 	if err != nil {
 		return content, nil, err
 	}
 	if d.inParts() {
-		key, err := d.partKey(ctx)
-		if err != nil {
-			return content, nil, err
-		}
-		pairs = export.Cut(pairs, key, d.parts, previous.Knows)
+		pairs = export.Cut(pairs, b.partKey, d.parts, b.previous.Knows)
 	}
 	trajectories := d.annotator.Run(ctx, pairs)
 	judged := filter.Run(ctx, trajectories, filter.Options{Modes: d.modes, Rules: d.rules, Workers: d.config.workers(), Memory: d.memory, Scores: d.scores}, d.images)
 	judged = filter.Select(ctx, judged, d.selectOptions())
-	content, parts, err = export.WriteShards(ctx, watch(judged, p.judged(d.annotator.Tally(), examples)), d.images, d.store, previous, d.shardOptions())
+	content, parts, err = export.WriteShards(ctx, watch(judged, p.judged(d.annotator.Tally(), examples)), d.images, d.store, b.previous, d.shardOptions())
 	if err != nil {
 		return content, nil, err
 	}

@@ -148,7 +148,7 @@ func repairByBuild(ctx context.Context, cmd *cobra.Command, c Config, report *ma
 		}
 		return again + fmt.Sprintf("The next build makes what is still damaged anew, with up to these calls: %s.\n", strings.Join(steps, "; ")), nil
 	}
-	content, _, err := d.content(ctx, newProgress(io.Discard), newExamples(), new(export.Previous))
+	content, _, err := d.content(ctx, newProgress(io.Discard), newExamples(), base{previous: new(export.Previous)})
 	if err != nil {
 		return again, err
 	}

@@ -19,6 +19,7 @@ type base struct {
 	previous *export.Previous
 	inputs   ingest.Inputs // at the beginning
 	settings irgdata.Digest
+	partKey  irgdata.Digest // see partKey
 }
 
 // openBase looks at the snapshot before and at the sources. The caller closes the
@@ -39,27 +40,28 @@ func (d *dataset) openBase(ctx context.Context, before manifests.Snapshot) (b ba
 	if b.settings, err = d.settings().Digest(); err != nil {
 		return b, err
 	}
+	if b.partKey, err = d.partKey(ctx); err != nil {
+		return b, err
+	}
 	b.previous, err = export.OpenPrevious(ctx, d.store, before, b.from, d.config.path(d.config.Work))
 	return b, err
 }
 
 // unchanged reports whether a build would make the same snapshot again.
-func (d *dataset) unchanged(ctx context.Context, b base) (bool, error) {
+func (d *dataset) unchanged(b base) bool {
 	if b.from.Inputs.IsZero() || !b.previous.Whole() || d.config.retryDownloads {
-		return false, nil
+		return false
 	}
-	digest, err := d.inputsDigest(ctx, b, b.inputs)
-	return digest == b.from.Inputs, err
+	return d.inputsDigest(b, b.inputs) == b.from.Inputs
 }
 
 // inputsDigest is that of all that decides a snapshot; zero if it cannot be
 // told.
-func (d *dataset) inputsDigest(ctx context.Context, b base, in ingest.Inputs) (irgdata.Digest, error) {
+func (d *dataset) inputsDigest(b base, in ingest.Inputs) irgdata.Digest {
 	if in.Units.IsZero() {
-		return irgdata.Digest{}, nil
+		return irgdata.Digest{}
 	}
-	parts, err := d.partKey(ctx)
-	return irgdata.NewDigester("inputs/1").Digest(parts).Digest(b.settings).Text(d.config.download().Limits()).Digest(in.Records).Sum(), err
+	return irgdata.NewDigester("inputs/1").Digest(b.partKey).Digest(b.settings).Text(d.config.download().Limits()).Digest(in.Records).Sum()
 }
 
 // partKey is the digest of all that decides what becomes of a part of the items,
@@ -79,8 +81,12 @@ func (d *dataset) partKey(ctx context.Context) (irgdata.Digest, error) {
 	if err != nil {
 		return lost, err
 	}
+	doubles, err := d.ledger.DoublesDigest(ctx)
+	if err != nil {
+		return doubles, err
+	}
 	shards := d.config.Shards
-	key := irgdata.NewDigester("part/1").Text(version()).Digest(settings).Digest(calls).Digest(lost)
+	key := irgdata.NewDigester("part/1").Text(version()).Digest(settings).Digest(calls).Digest(lost).Digest(doubles)
 	return key.Uint(uint64(shards.Size)).Uint(uint64(shards.RowGroup)).Uint(uint64(shards.RowGroupRows)).Text(fmt.Sprint(d.parts)).Sum(), nil
 }
 
@@ -97,9 +103,7 @@ func (d *dataset) keepProvenance(ctx context.Context, b base, r result, parts []
 			return err
 		}
 		if now.Units == b.inputs.Units { // else it was changed while it was read
-			if from.Inputs, err = d.inputsDigest(ctx, b, now); err != nil {
-				return err
-			}
+			from.Inputs = d.inputsDigest(b, now)
 		}
 	}
 	return manifests.PutProvenance(ctx, d.store, r.snapshot.Number, from)
