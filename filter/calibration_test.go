@@ -514,6 +514,7 @@ func (o *oracle) claims(w *strings.Builder, planted []spoilt) {
 			t.thinking = in(t.thinking, "Behind it all sleeps a dragon.")
 			return true
 		}},
+		{"preference", "an object moves to where it was planned", func(x spoilt, _ *told) bool { return x.flaws[0].Kind == scenes.FlawPosition }},
 		{"preference", "three defects become one", func(x spoilt, t *told) bool {
 			y, ok := another(x, 3)
 			t.draft, t.improved = y.bad, x.bad
@@ -534,9 +535,13 @@ func (o *oracle) claims(w *strings.Builder, planted []spoilt) {
 		}
 		v := tally(o.judge(o.model, list), row.rule)
 		fmt.Fprintf(w, "| `%s` | %s | %d | %d | %d |\n", row.rule, row.name, len(list), v[rejects], v[unsure])
-		if row.rule == "faithfulness" && v[passes] > 0 {
-			v = tally(o.judge(o.model, list, "faithfulness.min=0.6"), row.rule)
-			fmt.Fprintf(w, "| `%s`, `min: 0.6` | %s | %d | %d | %d |\n", row.rule, row.name, len(list), v[rejects], v[unsure])
+		// What another threshold would do, where it does anything.
+		other := map[string]string{"faithfulness": "0.6", "preference": "0.49"}[row.rule]
+		if other == "" {
+			continue
+		}
+		if at := tally(o.judge(o.model, list, row.rule+".min="+other), row.rule); at != v {
+			fmt.Fprintf(w, "| `%s`, `min: %s` | %s | %d | %d | %d |\n", row.rule, other, row.name, len(list), at[rejects], at[unsure])
 		}
 	}
 }

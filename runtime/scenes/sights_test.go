@@ -1,6 +1,7 @@
 package scenes
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/irgdata/irgdata"
@@ -17,11 +18,17 @@ func TestSights(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := New()
-	for range 2 {
-		if got, err := m.Generate(t.Context(), r); err != nil || got.Text != want.Text {
-			t.Errorf("got %q, %v, want %q", got.Text, err, want.Text)
-		}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 2 {
+				if got, err := m.Generate(t.Context(), r); err != nil || got.Text != want.Text {
+					t.Errorf("got %q, %v, want %q", got.Text, err, want.Text)
+				}
+			}
+		})
 	}
+	wg.Wait()
 	if n := len(m.sights.seen); n != 2 {
 		t.Errorf("%d images are remembered, want 2", n)
 	}
