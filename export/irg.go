@@ -195,7 +195,7 @@ func writeModes(ctx context.Context, rows iter.Seq2[selected, error], dest blob.
 		if err != nil {
 			return nil, err
 		}
-		news := false
+		before := countFiles(p.Modes)
 		for i, row := range rows {
 			if row == nil {
 				continue // it is not taken under the mode
@@ -204,10 +204,10 @@ func writeModes(ctx context.Context, rows iter.Seq2[selected, error], dest blob.
 				return nil, err
 			}
 			if n := writers[i].whole; len(n) > len(p.Modes[i].Files) {
-				p.Modes[i].Files, news = n, true
+				p.Modes[i].Files = n
 			}
 		}
-		if news {
+		if noted(before, countFiles(p.Modes)) {
 			if err := p.put(ctx, dest); err != nil {
 				return nil, err
 			}
