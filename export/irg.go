@@ -40,7 +40,7 @@ type IRGOptions struct {
 	// Root is where the export will be read from: a path or an URL. It goes
 	// into the training configuration.
 	Root string
-	// Work is a folder for the copy of one shard at a time.
+	// Work is a folder for copies of two shards of a bucket at a time.
 	Work string
 	// Renderers render rows at one time.
 	Renderers int
