@@ -39,8 +39,8 @@ type Options struct {
 	Selection Selection
 	// Prompts are those of the snapshot.
 	Prompts modes.Prompts
-	// Work is a folder for the copy of one shard at a time, for files that cannot
-	// be streamed, and for the trajectories that are shuffled.
+	// Work is a folder for copies of two shards of a bucket at a time, for files
+	// that cannot be streamed, and for the trajectories that are shuffled.
 	Work string
 	// Renderers render examples at one time.
 	Renderers int

@@ -40,7 +40,7 @@ type IRGOptions struct {
 	// Root is where the export will be read from: a path or an URL. It goes
 	// into the training configuration.
 	Root string
-	// Work is a folder for the copy of one shard at a time.
+	// Work is a folder for copies of two shards of a bucket at a time.
 	Work string
 	// Renderers render rows at one time.
 	Renderers int
@@ -195,7 +195,7 @@ func writeModes(ctx context.Context, rows iter.Seq2[selected, error], dest blob.
 		if err != nil {
 			return nil, err
 		}
-		news := false
+		before := countFiles(p.Modes)
 		for i, row := range rows {
 			if row == nil {
 				continue // it is not taken under the mode
@@ -204,10 +204,10 @@ func writeModes(ctx context.Context, rows iter.Seq2[selected, error], dest blob.
 				return nil, err
 			}
 			if n := writers[i].whole; len(n) > len(p.Modes[i].Files) {
-				p.Modes[i].Files, news = n, true
+				p.Modes[i].Files = n
 			}
 		}
-		if news {
+		if noted(before, countFiles(p.Modes)) {
 			if err := p.put(ctx, dest); err != nil {
 				return nil, err
 			}

@@ -15,6 +15,22 @@ import (
 // whole need not be written again. It goes when the export is whole.
 const progressName = "progress.json"
 
+// noted reports whether the progress is put when files are whole that were not
+// before: at each, and from a thousand on at ever fewer, so that the notes grow
+// with the files and not with their square. What was not noted is written again.
+func noted(before, files int) bool {
+	step := 1 + files/1000
+	return before/step < files/step
+}
+
+// countFiles counts the files that modes list.
+func countFiles(modes []ModeFiles) (n int) {
+	for _, m := range modes {
+		n += len(m.Files)
+	}
+	return n
+}
+
 // progress is what is done of an [IRG] export. Modes of the manifest lists the files
 // that are whole.
 type progress struct {

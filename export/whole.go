@@ -87,6 +87,9 @@ func (w *whole) add(ctx context.Context, mode string, split Split, f File) error
 		*all = append(*all, ModeFiles{Mode: mode, Split: split})
 	}
 	(*all)[i].Files = append((*all)[i].Files, f)
+	if n := countFiles(*all); !noted(n-1, n) {
+		return nil
+	}
 	return w.put(ctx)
 }
 

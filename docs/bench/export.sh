@@ -9,8 +9,9 @@ trap 'rm -rf "$dir"' EXIT
 
 python3 -m venv "$dir/venv"
 "$dir/venv/bin/pip" install --quiet pyarrow==26.0.1
-for _ in 1 2; do
+for _ in 1 2 3; do
 	rm -rf "$dir/kept"
-	IRGDATA_BENCH_KEEP="$dir/kept" go test -run '^$' -bench WriteIRG -benchtime 3x ../../export | grep ^Bench
+	IRGDATA_BENCH_KEEP="$dir/kept" go test -run '^$' -bench WriteIRG -benchtime 4x ../../export | grep ^Bench
+	sync
 	"$dir/venv/bin/python" export.py "$dir/kept" "$dir/copy"
 done
