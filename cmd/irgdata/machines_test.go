@@ -1,14 +1,11 @@
 package main
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/irgdata/irgdata/internal/blob/s3test"
-	"github.com/irgdata/irgdata/runtime/scenes"
+	"github.com/irgdata/irgdata/manifests"
 )
 
 // TestTwoMachinesOneBucket builds the same dataset from two work folders at
@@ -16,47 +13,15 @@ import (
 // snapshot, no call is lost, and one that was finished before the second build
 // began is not made again; calls under way may be made by both.
 func TestTwoMachinesOneBucket(t *testing.T) {
-	s3 := s3test.Start(t)
-	s3.Bucket(t, "irgl")
-	pairs := filepath.Join(t.TempDir(), "pairs")
-	if err := scenes.WriteSamples(pairs, 12, 3); err != nil {
-		t.Fatal(err)
-	}
-	models := newModelServer(t)
-	machine := func() string {
-		dir := t.TempDir()
-		text := fmt.Sprintf(killedConfig, pairs, models.URL, models.URL)
-		text = strings.Replace(text, "store: store", fmt.Sprintf("store: s3://irgl/shared\ns3: {endpoint: %q, path_style: true}", s3.Endpoint), 1)
-		if err := os.WriteFile(filepath.Join(dir, "irgdata.yaml"), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return dir
-	}
+	first := newSite(t, samplePairs(t, 12), s3test.Start(t))
+	second := first.beside(t)
 	// A preview on the first one finishes some calls.
-	first, second := machine(), machine()
-	if out, err := command(t.Context(), first, "build", "--limit", "3").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	finished := models.asked()
-	models.forget()
+	first.must(t, "build", "--limit", "3")
+	finished := first.models.asked()
+	first.models.forget()
 
-	type ended struct {
-		out []byte
-		err error
-	}
-	builds := make(chan ended, 2)
-	for _, dir := range []string{first, second} {
-		go func() {
-			out, err := command(t.Context(), dir, "build").CombinedOutput()
-			builds <- ended{out, err}
-		}()
-	}
-	for range 2 {
-		if b := <-builds; b.err != nil {
-			t.Errorf("%v\n%s", b.err, b.out)
-		}
-	}
-	for answer, times := range models.asked() {
+	atOnce(t, first, second)
+	for answer, times := range first.models.asked() {
 		if finished[answer] > 0 {
 			t.Errorf("a finished call was made again: %.100s", answer)
 		}
@@ -64,16 +29,46 @@ func TestTwoMachinesOneBucket(t *testing.T) {
 			t.Errorf("a call was made %d times: %.100s", times, answer)
 		}
 	}
-	models.forget()
-	third := machine()
-	out, err := command(t.Context(), third, "build").CombinedOutput()
-	if err != nil || models.made() > 0 || !strings.Contains(string(out), "Snapshot 2 already holds exactly this") {
-		t.Errorf("a third build made %d calls: %v\n%s", models.made(), err, out)
+	first.models.forget()
+	third := first.beside(t)
+	out := third.must(t, "build")
+	if n := first.models.made(); n > 0 || !strings.Contains(out, "Snapshot 2 already holds exactly this") {
+		t.Errorf("a third build made %d calls:\n%s", n, out)
 	}
-	if out, err := command(t.Context(), third, "verify", "--full").CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	third.must(t, "verify", "--full")
+	third.must(t, "gc", "--grace", "0")
+}
+
+// atOnce builds in sites at the same time, to their good ends.
+func atOnce(t *testing.T, sites ...*site) {
+	t.Helper()
+	var builds []*process
+	for _, s := range sites {
+		builds = append(builds, s.start(t))
 	}
-	if out, err := command(t.Context(), third, "gc", "--grace", "0").CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	for _, b := range builds {
+		if code := b.wait(); code != exitDone {
+			t.Errorf("code %d\n%s", code, b.said.text())
+		}
 	}
+}
+
+// TestTwoConfigurationsAtOnce: of two builds of one dataset that publish at once,
+// one follows the other. Both snapshots are whole.
+func TestTwoConfigurationsAtOnce(t *testing.T) {
+	first := newSite(t, samplePairs(t, 4), nil)
+	second := first.beside(t)
+	second.configure(t, "", "coverage, min: 0", "coverage, min: 0.01")
+	atOnce(t, first, second)
+	store := first.store(t)
+	numbers, err := manifests.Numbers(t.Context(), store)
+	if err != nil || len(numbers) != 2 {
+		t.Fatalf("snapshots %v (%v)", numbers, err)
+	}
+	a, errA := manifests.Load(t.Context(), store, 1)
+	b, errB := manifests.Load(t.Context(), store, 2)
+	if errA != nil || errB != nil || a.Configuration == b.Configuration || b.Parent != 1 {
+		t.Errorf("%v %v: configurations %s and %s", errA, errB, a.Configuration, b.Configuration)
+	}
+	first.must(t, "verify", "--full")
 }
