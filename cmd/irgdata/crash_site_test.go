@@ -49,7 +49,9 @@ type site struct {
 	models *modelServer
 	server *s3test.Server // nil: the store is a folder of dir
 	bucket string
-	last   *process // the build begun last
+	// undisturbed is a site whose build was left alone.
+	undisturbed *site
+	last        *process // the build begun last
 	// finished are the answers that the ledger held when the last build began.
 	finished map[string]bool
 	// modest makes processes bow to the modes of files, which root does not.
@@ -263,22 +265,22 @@ func (s *site) kept(t *testing.T) {
 	}
 }
 
-// finish builds to the end and compares it with what an undisturbed build
-// published. Nothing temporary is left then.
-func (s *site) finish(t *testing.T, undisturbed *site) {
+// finish builds to the end and checks what that has left.
+func (s *site) finish(t *testing.T) {
 	t.Helper()
 	p := s.start(t)
 	if code := p.wait(); code != exitDone {
 		t.Fatalf("the next build ended with code %d:\n%s", code, p.said.text())
 	}
-	s.ended(t, undisturbed)
+	s.ended(t)
 }
 
-// ended checks what a build has left that came to its end.
-func (s *site) ended(t *testing.T, undisturbed *site) {
+// ended checks what a build has left that came to its end: what an undisturbed
+// build published, byte for byte, and nothing temporary.
+func (s *site) ended(t *testing.T) {
 	t.Helper()
 	s.check(t)
-	s.compare(t, undisturbed)
+	s.compare(t, s.undisturbed)
 	if left := temporaryFiles(t, s.dir); len(left) > 0 {
 		t.Errorf("temporary files are left: %v", left)
 	}

@@ -17,20 +17,26 @@ import (
 // byte, and leaves nothing temporary.
 //
 // IRGDATA_CRASH_ROUNDS is how often each disturbance is tried, and
-// IRGDATA_CRASH_SEED the seed of the first time; the next ones add 1 to it.
+// IRGDATA_CRASH_SEED the seed of the first time; the next ones add 1 to it. With
+// a seed alone each is tried once.
 func TestCrash(t *testing.T) {
 	h := &harness{seed: uint64(time.Now().UnixNano()), pairs: samplePairs(t, 16)}
-	for name, set := range map[string]func(uint64){
-		"IRGDATA_CRASH_SEED":   func(n uint64) { h.seed, h.rounds = n, 1 },
-		"IRGDATA_CRASH_ROUNDS": func(n uint64) { h.rounds = int(n) },
+	for _, from := range []struct {
+		variable string
+		set      func(uint64)
+	}{
+		{"IRGDATA_CRASH_SEED", func(n uint64) { h.seed, h.rounds = n, 1 }},
+		{"IRGDATA_CRASH_ROUNDS", func(n uint64) { h.rounds = int(n) }},
 	} {
-		if text := os.Getenv(name); text != "" {
-			n, err := strconv.ParseUint(text, 10, 64)
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			set(n)
+		text := os.Getenv(from.variable)
+		if text == "" {
+			continue
 		}
+		n, err := strconv.ParseUint(text, 10, 63)
+		if err != nil {
+			t.Fatalf("%s: %v", from.variable, err)
+		}
+		from.set(n)
 	}
 	h.undisturbed = newSite(t, h.pairs, nil)
 	start := time.Now()
@@ -106,13 +112,14 @@ func (h *harness) run(t *testing.T, server *s3test.Server) {
 			for round := range rounds {
 				seed := h.seed + uint64(round)
 				s := newSite(t, h.pairs, server)
+				s.undisturbed = h.undisturbed
 				t.Logf("round %d: IRGDATA_CRASH_SEED=%d", round, seed)
 				d.happen(t, &group, s, rand.New(rand.NewPCG(seed, 0)))
 				if s.last != nil && s.last.wait() == exitDone {
-					s.ended(t, group.undisturbed)
+					s.ended(t)
 				} else {
 					s.check(t)
-					s.finish(t, group.undisturbed)
+					s.finish(t)
 				}
 				if t.Failed() {
 					return
