@@ -4,7 +4,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.1
 # What is left out of the race detector computes alone and long: internal/pdq
 # has no goroutine, and runtime/scenes is called by many of cmd/irgdata. WITHOUT
 # leaves out more, such as "-e /export".
-.PHONY: build test lint race check bench
+.PHONY: build test lint race check bench crash
 
 build: ## the irgdata binary in ./bin
 	go build -o bin/ ./cmd/...
@@ -25,3 +25,7 @@ check: lint test race ## what must be green before a piece of work ends
 
 bench: ## every benchmark
 	go test -run '^$$' -bench . ./...
+
+ROUNDS := 100
+crash: ## the crash harness in its long form: each disturbance ROUNDS times
+	IRGDATA_CRASH_ROUNDS=$(ROUNDS) go test -count=1 -timeout 0 ./cmd/irgdata -run TestCrash

@@ -59,6 +59,7 @@ func (c Call) Failed() bool { return c.Rule != "" }
 // Ledger is the durable record of model calls, an SQLite file. Its methods are
 // safe for concurrent use.
 type Ledger struct {
+	path    string
 	db      *sql.DB
 	records chan pending
 	stop    chan struct{}
@@ -166,7 +167,7 @@ func OpenLedger(ctx context.Context, path string) (*Ledger, error) {
 		db.Close()
 		return nil, fmt.Errorf("open ledger %s: %w", path, err)
 	}
-	l := &Ledger{db: db, records: make(chan pending), stop: make(chan struct{}), stopped: make(chan struct{})}
+	l := &Ledger{path: path, db: db, records: make(chan pending), stop: make(chan struct{}), stopped: make(chan struct{})}
 	go l.write()
 	return l, nil
 }
@@ -240,7 +241,7 @@ func (l *Ledger) Record(ctx context.Context, call Call) (Call, error) {
 	// Not abandoned on a cancelled context: the answer has been paid for.
 	r := <-p.done
 	if r.err != nil {
-		return Call{}, fmt.Errorf("ledger: record call %s: %w", call.Key, r.err)
+		return Call{}, fmt.Errorf("ledger %s: record call %s: %w", l.path, call.Key, r.err)
 	}
 	return r.call, nil
 }

@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS score_segments (digest BLOB PRIMARY KEY) WITHOUT ROWI
 // measured once. Its methods are safe for concurrent use. It is no longer used
 // when the ledger is closed.
 type Scores struct {
+	path   string // of the ledger
 	db     *sql.DB
 	lookup *sql.Stmt
 
@@ -70,7 +71,7 @@ const (
 // Scores opens the scores that are kept beside the ledger. The caller closes
 // them before the ledger.
 func (l *Ledger) Scores(ctx context.Context) (*Scores, error) {
-	s := &Scores{db: l.db, layouts: map[int64][]scoreName{}, ids: map[string]int64{}}
+	s := &Scores{path: l.path, db: l.db, layouts: map[int64][]scoreName{}, ids: map[string]int64{}}
 	err := s.prepare(ctx)
 	if err == nil {
 		s.lookup, err = s.db.PrepareContext(ctx, `SELECT layout, numbers FROM scores WHERE key = ?`)
@@ -161,7 +162,7 @@ func (s *Scores) Flush(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("keep scores: %w", err)
+		return fmt.Errorf("keep scores in %s: %w", s.path, err)
 	}
 	return nil
 }

@@ -299,7 +299,7 @@ func (l *Ledger) Push(ctx context.Context, store blob.Store) (int, error) {
 		n, err := l.pushSegment(ctx, store)
 		pushed += n
 		if err != nil {
-			return pushed, fmt.Errorf("ledger: push a segment: %w", err)
+			return pushed, fmt.Errorf("ledger %s: push a segment: %w", l.path, err)
 		}
 		if n == 0 {
 			return pushed, nil

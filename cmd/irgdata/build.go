@@ -152,12 +152,17 @@ func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
 	if r.unchanged {
 		r.calls.Reused = int(b.from.Calls)
 	}
+	doubles, err := d.ledger.Doubles(ctx)
+	if err != nil {
+		return r, err
+	}
+	for _, of := range doubles {
+		r.doubles += of.Calls
+	}
 	if r.published || !r.unchanged {
-		account, err := d.keepAccount(ctx, r.snapshot)
-		if err != nil {
+		if err := d.keepAccount(ctx, r.snapshot); err != nil {
 			return r, err
 		}
-		r.doubles = account.Doubles.Calls
 		if err := d.keepProvenance(ctx, b, r, parts); err != nil {
 			return r, err
 		}
@@ -198,12 +203,12 @@ func (d *dataset) content(ctx context.Context, p *progress, examples *examples, 
 }
 
 // keepAccount puts beside a snapshot what the dataset has cost until now.
-func (d *dataset) keepAccount(ctx context.Context, s manifests.Snapshot) (manifests.Account, error) {
+func (d *dataset) keepAccount(ctx context.Context, s manifests.Snapshot) error {
 	account, err := d.account(ctx, s.Settings)
 	if err != nil {
-		return account, err
+		return err
 	}
-	return account, manifests.PutAccount(ctx, d.store, s.Number, account)
+	return manifests.PutAccount(ctx, d.store, s.Number, account)
 }
 
 // keep puts the image of a pair into the store.

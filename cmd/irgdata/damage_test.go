@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -13,8 +15,8 @@ import (
 	"testing"
 
 	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/internal/blob/s3test"
 	"github.com/irgdata/irgdata/manifests"
-	"github.com/irgdata/irgdata/runtime/scenes"
 )
 
 // flipped shows a store in which one bit of an object is another one.
@@ -42,16 +44,29 @@ func (f flipped) Open(ctx context.Context, key string, offset, length int64) (io
 // in each object; 0 is a bit in every byte.
 func TestFlippedBits(t *testing.T) {
 	t.Parallel()
-	flips := int64(12)
+	flipBits(t, newSite(t, "", nil), 12)
+}
+
+// TestFlippedBitsInBucket flips one in each object of a bucket.
+func TestFlippedBitsInBucket(t *testing.T) {
+	flipBits(t, newSite(t, "", s3test.Start(t)), 1)
+}
+
+func flipBits(t *testing.T, s *site, flips int64) {
 	if text := os.Getenv("IRGDATA_TEST_FLIPS"); text != "" {
 		if _, err := fmt.Sscan(text, &flips); err != nil {
 			t.Fatal(err)
 		}
 	}
-	d, err := instantDataset(t.Context(), t.TempDir(), 2, 32)
+	d, err := newInstantDataset(s.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.openStore = func(context.Context, access) (blob.Store, error) { return s.store(t), nil }
+	if err := d.open(t.Context(), write); err != nil {
+		t.Fatal(err)
+	}
+	d.feeds = madeFeeds(2, 32)
 	d.config.Export.Ranks, d.config.Export.Workers = 1, 1
 	if _, err := d.run(t.Context(), newProgress(io.Discard)); err != nil {
 		t.Fatal(err)
@@ -92,55 +107,49 @@ func TestFlippedBits(t *testing.T) {
 // which nothing is left, and its snapshot is the one that there was.
 func TestRepair(t *testing.T) {
 	t.Parallel()
-	pairs := filepath.Join(t.TempDir(), "pairs")
-	if err := scenes.WriteSamples(pairs, 10, 3); err != nil {
-		t.Fatal(err)
+	repairs(t, nil, func(i int) bool { return !testing.Short() || i%4 == 3 })
+}
+
+// TestRepairInBucket does some of that in a bucket of a real S3 server.
+func TestRepairInBucket(t *testing.T) {
+	repairs(t, s3test.Start(t), func(i int) bool { return i%5 == 1 })
+}
+
+func repairs(t *testing.T, server *s3test.Server, wanted func(int) bool) {
+	whole := newSite(t, samplePairs(t, 10), server)
+	whole.must(t, "build")
+	models := whole.models
+	keys := func(s *site, prefix string) []string {
+		return slices.Sorted(maps.Keys(s.objects(t, prefix)))
 	}
-	models := newModelServer(t)
-	whole := t.TempDir()
-	text := fmt.Sprintf(killedConfig, pairs, models.URL, models.URL)
-	if err := os.WriteFile(filepath.Join(whole, "irgdata.yaml"), []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := command(t.Context(), whole, "build").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	shards := published(t, whole, "store/shards")
-	painted := func(dir string) (keys []string) { // images that models painted
-		models := models.asked()
-		for name := range published(t, dir, "store/images") {
-			if models[filepath.Base(name)] > 0 {
-				keys = append(keys, "images/"+name)
-			}
-		}
-		slices.Sort(keys)
-		return keys
-	}
-	all := func(folder string) func(string) []string {
-		return func(dir string) (keys []string) {
-			for name := range published(t, dir, "store/"+folder) {
-				keys = append(keys, folder+"/"+name)
-			}
-			slices.Sort(keys)
-			return keys
+	shards := keys(whole, "shards/")
+	var painted []string // images that models painted
+	for _, key := range keys(whole, "images/") {
+		if models.asked()[path.Base(key)] > 0 {
+			painted = append(painted, key)
 		}
 	}
-	join := func(pick ...func(string) []string) func(string) []string {
-		return func(dir string) (keys []string) {
+	all := func(folder string) func(*site) []string {
+		return func(s *site) []string { return keys(s, folder+"/") }
+	}
+	join := func(pick ...func(*site) []string) func(*site) []string {
+		return func(s *site) (keys []string) {
 			for _, p := range pick {
-				keys = append(keys, p(dir)...)
+				keys = append(keys, p(s)...)
 			}
 			return keys
 		}
 	}
-	work := func(dir string) []string { return []string{"../work"} }
-	first := func(n int, pick func(string) []string) func(string) []string {
-		return func(dir string) []string { return pick(dir)[:n] }
+	const workFolder = "../work"
+	work := func(*site) []string { return []string{workFolder} }
+	aPainted := func(*site) []string { return painted[:1] }
+	first := func(n int, pick func(*site) []string) func(*site) []string {
+		return func(s *site) []string { return pick(s)[:n] }
 	}
 	for i, tc := range []struct {
 		name   string
-		flip   func(dir string) []string // objects in which a bit is flipped
-		delete func(dir string) []string
+		flip   func(*site) []string // objects in which a bit is flipped
+		delete func(*site) []string
 		says   string
 		calls  int // that the next build makes again
 	}{
@@ -149,50 +158,42 @@ func TestRepair(t *testing.T) {
 		{name: "all images", delete: all("images"), says: `from a row of`},
 		{name: "a shard", flip: first(1, all("shards")), says: "The store is sound"},
 		{name: "all shards and a bit of the manifest", delete: all("shards"), flip: all("manifests"), says: "mended manifests/000001.json"},
-		{name: "the identity", flip: func(string) []string { return []string{"dataset.json"} }, says: "mended dataset.json"},
+		{name: "the identity", flip: func(*site) []string { return []string{"dataset.json"} }, says: "mended dataset.json"},
 		{name: "the members", delete: all("members"), says: `mended members/`},
 		{name: "the catalog", flip: all("catalog"), says: `mended catalog/`},
 		{name: "the segments", flip: all("ledger"), says: "from the local ledger"},
 		{name: "the segments, deleted", delete: all("ledger"), says: "from the local ledger"},
 		{name: "the segments and the work folder", delete: join(all("ledger"), work), says: "from the rows of"},
-		{name: "a painted image and the shards", delete: join(first(1, painted), all("shards")), says: "The next build makes", calls: 1},
-		{name: "a painted image with a flipped bit, and the shards", flip: first(1, painted), delete: all("shards"), says: "The next build makes", calls: 1},
-		{name: "the pairs' images and the shards", delete: join(func(dir string) []string {
-			return slices.DeleteFunc(all("images")(dir), func(key string) bool { return slices.Contains(painted(dir), key) })
+		{name: "a painted image and the shards", delete: join(aPainted, all("shards")), says: "The next build makes", calls: 1},
+		{name: "a painted image with a flipped bit, and the shards", flip: aPainted, delete: all("shards"), says: "The next build makes", calls: 1},
+		{name: "the pairs' images and the shards", delete: join(func(s *site) []string {
+			return slices.DeleteFunc(keys(s, "images/"), func(key string) bool { return slices.Contains(painted, key) })
 		}, all("shards")), says: "The store is sound"},
 		{name: "all but the sources and the manifest", delete: join(all("shards"), all("images"), all("ledger"), all("members"), all("catalog"), work), says: "The next build makes", calls: 40},
 	} {
-		if testing.Short() && i%4 != 3 {
+		if !wanted(i) {
 			continue
 		}
 		t.Run(tc.name, func(t *testing.T) {
-			dir := t.TempDir()
-			if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
-				t.Fatal(err)
-			}
-			// An export names its folder.
-			if err := os.RemoveAll(filepath.Join(dir, "export")); err != nil {
-				t.Fatal(err)
-			}
-			asked := models.asked()
-			defer func() { // painted knows what was painted first
-				models.mu.Lock()
-				models.requests = asked
-				models.mu.Unlock()
-			}()
+			s := whole.copied(t)
+			store := s.store(t)
 			if tc.flip != nil {
-				for _, key := range tc.flip(dir) {
-					flipBit(t, filepath.Join(dir, "store", key))
+				for _, key := range tc.flip(s) {
+					flipBit(t, store, key)
 				}
 			}
 			if tc.delete != nil {
-				for _, key := range tc.delete(dir) {
-					if err := os.RemoveAll(filepath.Join(dir, "store", key)); err != nil {
+				for _, key := range tc.delete(s) {
+					err := store.Delete(t.Context(), key)
+					if key == workFolder {
+						err = os.RemoveAll(filepath.Join(s.dir, "work"))
+					}
+					if err != nil {
 						t.Fatal(err)
 					}
 				}
 			}
-			out, err := command(t.Context(), dir, "verify", "--repair").CombinedOutput()
+			out, err := s.command(t.Context(), "verify", "--repair").CombinedOutput()
 			if !regexp.MustCompile(tc.says).Match(out) {
 				t.Errorf("%v, want %q in\n%s", err, tc.says, out)
 			}
@@ -200,16 +201,12 @@ func TestRepair(t *testing.T) {
 				t.Errorf("%v\n%s", err, out)
 			}
 			models.forget()
-			if out, err := command(t.Context(), dir, "build").CombinedOutput(); err != nil {
-				t.Fatalf("build: %v\n%s", err, out)
-			}
+			said := s.must(t, "build")
 			if n := models.made(); n != tc.calls {
-				t.Errorf("the next build made %d calls, want %d:\n%s", n, tc.calls, out)
+				t.Errorf("the next build made %d calls, want %d:\n%s", n, tc.calls, said)
 			}
-			comparePublished(t, whole, dir)
-			if out, err := command(t.Context(), dir, "verify", "--full").CombinedOutput(); err != nil {
-				t.Errorf("%v\n%s", err, out)
-			}
+			s.compare(t, whole)
+			s.must(t, "verify", "--full")
 		})
 	}
 	if len(shards) < 2 {
@@ -217,15 +214,15 @@ func TestRepair(t *testing.T) {
 	}
 }
 
-// flipBit flips a bit in the middle of a file.
-func flipBit(t *testing.T, path string) {
+// flipBit flips a bit in the middle of an object.
+func flipBit(t *testing.T, store blob.Store, key string) {
 	t.Helper()
-	content, err := os.ReadFile(path)
+	content, err := blob.ReadAll(t.Context(), store, key, 1<<30)
 	if err != nil {
 		t.Fatal(err)
 	}
 	content[len(content)/2] ^= 4
-	if err := os.WriteFile(path, content, 0o644); err != nil {
+	if err := blob.PutBytes(t.Context(), store, key, content, blob.PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -252,18 +249,21 @@ func TestBuildMendsDamagedShards(t *testing.T) {
 		return r
 	}
 	first := build()
+	store, err := blob.NewFile(filepath.Join(root, "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := published(t, root, "store/shards")
-	provenance := filepath.Join(root, "store", filepath.FromSlash(manifests.ProvenanceKey(1)))
-	for what, damage := range map[string]func(string) error{
-		"gone":      os.Remove,
-		"truncated": func(path string) error { return os.Truncate(path, 100) },
-		"flipped, and made again": func(path string) error {
-			flipBit(t, path)
-			return os.Remove(provenance)
+	for what, damage := range map[string]func(key string) error{
+		"gone":      func(key string) error { return store.Delete(t.Context(), key) },
+		"truncated": func(key string) error { return os.Truncate(filepath.Join(root, "store", key), 100) },
+		"flipped, and made again": func(key string) error {
+			flipBit(t, store, key)
+			return store.Delete(t.Context(), manifests.ProvenanceKey(first.snapshot.Number))
 		},
 	} {
 		for name := range want {
-			if err := damage(filepath.Join(root, "store", "shards", name)); err != nil {
+			if err := damage("shards/" + name); err != nil {
 				t.Fatal(err)
 			}
 		}

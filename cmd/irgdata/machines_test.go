@@ -3,64 +3,38 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/irgdata/irgdata/internal/blob/s3test"
-	"github.com/irgdata/irgdata/runtime/scenes"
+	"github.com/irgdata/irgdata/manifests"
 )
-
-// machines returns a function that gives a work folder of its own to each of
-// several machines on one bucket.
-func machines(t *testing.T, n int) (*modelServer, func() string) {
-	s3 := s3test.Start(t)
-	s3.Bucket(t, "irgl")
-	pairs := filepath.Join(t.TempDir(), "pairs")
-	if err := scenes.WriteSamples(pairs, n, 3); err != nil {
-		t.Fatal(err)
-	}
-	models := newModelServer(t)
-	return models, func() string {
-		dir := t.TempDir()
-		text := fmt.Sprintf(killedConfig, pairs, models.URL, models.URL)
-		text = strings.Replace(text, "store: store", fmt.Sprintf("store: s3://irgl/shared\ns3: {endpoint: %q, path_style: true}", s3.Endpoint), 1)
-		if err := os.WriteFile(filepath.Join(dir, "irgdata.yaml"), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return dir
-	}
-}
 
 // TestTwoMachinesCountDoubles has a second machine build the whole dataset
 // while the first waits for an answer. What both made is counted on every
-// machine, and the first to come back says so.
+// machine, and each build says so.
 func TestTwoMachinesCountDoubles(t *testing.T) {
-	models, machine := machines(t, 4)
-	first, second := machine(), machine()
-	models.onRequest(1, func() {
-		if out, err := command(t.Context(), second, "build").CombinedOutput(); err != nil {
+	first := newSite(t, samplePairs(t, 4), s3test.Start(t))
+	second := first.beside(t)
+	first.models.onRequest(1, func() {
+		if out, err := second.command(t.Context(), "build").CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
 	})
-	if out, err := command(t.Context(), first, "build").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	first.must(t, "build")
 	want := 0
-	for _, times := range models.asked() {
+	for _, times := range first.models.asked() {
 		want += times - 1
 	}
 	if want < 1 {
 		t.Error("the machines had no call under way at one time")
 	}
-	models.forget()
-	for i, dir := range []string{first, second, machine()} {
-		out, err := command(t.Context(), dir, "build").CombinedOutput()
-		if err != nil || models.made() > 0 || !strings.Contains(string(out), fmt.Sprintf("  doubles   %s of this dataset", plural(int64(want), "call"))) {
-			t.Errorf("machine %d: want %d doubles: %v\n%s", i, want, err, out)
+	first.models.forget()
+	for i, s := range []*site{first, second, first.beside(t)} {
+		if out := s.must(t, "build"); s.models.made() > 0 || !strings.Contains(out, fmt.Sprintf("  doubles   %s of this dataset", plural(int64(want), "call"))) {
+			t.Errorf("machine %d: want %d doubles:\n%s", i, want, out)
 		}
-		out, err = command(t.Context(), dir, "ledger", "stats", "--json").Output()
+		out, err := s.command(t.Context(), "ledger", "stats", "--json").Output()
 		var stats ledgerStats
 		if err == nil {
 			err = json.Unmarshal(out, &stats)
@@ -80,32 +54,15 @@ func TestTwoMachinesCountDoubles(t *testing.T) {
 // snapshot, no call is lost, and one that was finished before the second build
 // began is not made again; calls under way may be made by both.
 func TestTwoMachinesOneBucket(t *testing.T) {
-	models, machine := machines(t, 12)
+	first := newSite(t, samplePairs(t, 12), s3test.Start(t))
+	second := first.beside(t)
 	// A preview on the first one finishes some calls.
-	first, second := machine(), machine()
-	if out, err := command(t.Context(), first, "build", "--limit", "3").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	finished := models.asked()
-	models.forget()
+	first.must(t, "build", "--limit", "3")
+	finished := first.models.asked()
+	first.models.forget()
 
-	type ended struct {
-		out []byte
-		err error
-	}
-	builds := make(chan ended, 2)
-	for _, dir := range []string{first, second} {
-		go func() {
-			out, err := command(t.Context(), dir, "build").CombinedOutput()
-			builds <- ended{out, err}
-		}()
-	}
-	for range 2 {
-		if b := <-builds; b.err != nil {
-			t.Errorf("%v\n%s", b.err, b.out)
-		}
-	}
-	for answer, times := range models.asked() {
+	atOnce(t, first, second)
+	for answer, times := range first.models.asked() {
 		if finished[answer] > 0 {
 			t.Errorf("a finished call was made again: %.100s", answer)
 		}
@@ -113,16 +70,46 @@ func TestTwoMachinesOneBucket(t *testing.T) {
 			t.Errorf("a call was made %d times: %.100s", times, answer)
 		}
 	}
-	models.forget()
-	third := machine()
-	out, err := command(t.Context(), third, "build").CombinedOutput()
-	if err != nil || models.made() > 0 || !strings.Contains(string(out), "Snapshot 2 already holds exactly this") {
-		t.Errorf("a third build made %d calls: %v\n%s", models.made(), err, out)
+	first.models.forget()
+	third := first.beside(t)
+	out := third.must(t, "build")
+	if n := first.models.made(); n > 0 || !strings.Contains(out, "Snapshot 2 already holds exactly this") {
+		t.Errorf("a third build made %d calls:\n%s", n, out)
 	}
-	if out, err := command(t.Context(), third, "verify", "--full").CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	third.must(t, "verify", "--full")
+	third.must(t, "gc", "--grace", "0")
+}
+
+// atOnce builds in sites at the same time, to their good ends.
+func atOnce(t *testing.T, sites ...*site) {
+	t.Helper()
+	var builds []*process
+	for _, s := range sites {
+		builds = append(builds, s.start(t))
 	}
-	if out, err := command(t.Context(), third, "gc", "--grace", "0").CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	for _, b := range builds {
+		if code := b.wait(); code != exitDone {
+			t.Errorf("code %d\n%s", code, b.said.text())
+		}
 	}
+}
+
+// TestTwoConfigurationsAtOnce: of two builds of one dataset that publish at once,
+// one follows the other. Both snapshots are whole.
+func TestTwoConfigurationsAtOnce(t *testing.T) {
+	first := newSite(t, samplePairs(t, 4), nil)
+	second := first.beside(t)
+	second.configure(t, "", "coverage, min: 0", "coverage, min: 0.01")
+	atOnce(t, first, second)
+	store := first.store(t)
+	numbers, err := manifests.Numbers(t.Context(), store)
+	if err != nil || len(numbers) != 2 {
+		t.Fatalf("snapshots %v (%v)", numbers, err)
+	}
+	a, errA := manifests.Load(t.Context(), store, 1)
+	b, errB := manifests.Load(t.Context(), store, 2)
+	if errA != nil || errB != nil || a.Configuration == b.Configuration || b.Parent != 1 {
+		t.Errorf("%v %v: configurations %s and %s", errA, errB, a.Configuration, b.Configuration)
+	}
+	first.must(t, "verify", "--full")
 }

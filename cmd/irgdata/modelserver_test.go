@@ -9,6 +9,7 @@ import (
 	"image/color"
 	"image/png"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -89,6 +90,27 @@ func (s *modelServer) onRequest(n int, f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wait, s.countdown = n, f
+}
+
+// halt stops all answers when the nth request from now on comes, until release
+// is called; halted is closed then.
+func (s *modelServer) halt(n int) (halted <-chan struct{}, release func()) {
+	asked, released := make(chan struct{}), make(chan struct{})
+	s.onRequest(n, func() { close(asked); <-released })
+	return asked, sync.OnceFunc(func() { close(released) })
+}
+
+// asked is what was answered since the last forget, and how often.
+func (s *modelServer) asked() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.requests)
+}
+
+func (s *modelServer) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.requests)
 }
 
 // made sums the requests.

@@ -11,23 +11,23 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/irgdata/irgdata/manifests"
-	"github.com/irgdata/irgdata/runtime/scenes"
 )
 
 // TestPlanIsWhatABuildDoes changes one thing after another in a dataset that
 // was built. The plan says which calls the build will make, and why; the build
 // makes just these.
 func TestPlanIsWhatABuildDoes(t *testing.T) {
-	pairs := filepath.Join(t.TempDir(), "pairs")
-	if err := scenes.WriteSamples(pairs, 4, 3); err != nil {
+	pairs := samplePairs(t, 4)
+	s := newSite(t, pairs, nil)
+	models := s.models
+	config, err := os.ReadFile(filepath.Join(s.dir, "irgdata.yaml"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	models := newModelServer(t)
-	dir := t.TempDir()
-	text := fmt.Sprintf(killedConfig, pairs, models.URL, models.URL)
+	text := string(config)
 	write := func(name, content string) {
 		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -41,7 +41,7 @@ func TestPlanIsWhatABuildDoes(t *testing.T) {
 		}},
 		{"nothing", "", "", nil},
 		{"a filter", "filter: {rules: [{rule: coverage, min: 0}]}", "filter: {rules: [{rule: coverage, min: 0}, {rule: size, min: 16}]}", nil},
-		{"settings of export and calls", "calls: {workers: 4, share: 50ms}\nshards: {size: 64 KiB, row_group: 16 KiB}\nexport: {to: export, ranks: 2", "calls: {workers: 2, share: 50ms}\nshards: {size: 64 KiB, row_group: 16 KiB}\nexport: {to: export, ranks: 1", nil},
+		{"settings of export and calls", "calls: {workers: 4, share: 50ms, hold: 1m}\nshards: {size: 16 KiB, row_group: 4 KiB}\nexport: {to: export, ranks: 2", "calls: {workers: 2, share: 50ms, hold: 1m}\nshards: {size: 64 KiB, row_group: 16 KiB}\nexport: {to: export, ranks: 1", nil},
 		{"the annotator's revision", `kind: openai, url: "` + models.URL + `/v1", revision: "1"`, `kind: openai, url: "` + models.URL + `/v1", revision: "2"`, []string{
 			"hindsight/1: 4 × model annotator vlm revision 1 → 2", "reflection/1: 4 × model annotator vlm revision 1 → 2",
 		}},
@@ -59,7 +59,7 @@ func TestPlanIsWhatABuildDoes(t *testing.T) {
 		}
 		text = strings.Replace(text, step.old, step.now, 1)
 		write("irgdata.yaml", text)
-		out, err := command(t.Context(), dir, "plan", "--json").Output()
+		out, err := s.command(t.Context(), "plan", "--json").Output()
 		var plan manifests.Plan
 		if err == nil {
 			err = json.Unmarshal(out, &plan)
@@ -77,7 +77,7 @@ func TestPlanIsWhatABuildDoes(t *testing.T) {
 			t.Errorf("%s: %s", step.name, diff)
 		}
 		models.forget()
-		if out, err := command(t.Context(), dir, "build").CombinedOutput(); err != nil {
+		if out, err := s.command(t.Context(), "build").CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", step.name, err, out)
 		}
 		if int64(models.made()) != plan.Make() {
@@ -94,14 +94,14 @@ func TestPlanIsWhatABuildDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := strings.TrimSuffix(filepath.Base(files[0]), ".txt")
-	out, err := command(t.Context(), dir, "plan", "--why", key+".jpg").CombinedOutput()
+	out, err := s.command(t.Context(), "plan", "--why", key+".jpg").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "made: new prompt for a known image") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if out, err := command(t.Context(), dir, "plan", "--why", "nobody").CombinedOutput(); err == nil || !strings.Contains(string(out), `"nobody"`) {
+	if out, err := s.command(t.Context(), "plan", "--why", "nobody").CombinedOutput(); err == nil || !strings.Contains(string(out), `"nobody"`) {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if out, err := command(t.Context(), dir, "plan").CombinedOutput(); err != nil || !strings.Contains(string(out), "reflection/1      1      new prompt for a known image") {
+	if out, err := s.command(t.Context(), "plan").CombinedOutput(); err != nil || !strings.Contains(string(out), "reflection/1      1      new prompt for a known image") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"image/png"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/internal/blob/s3test"
+)
+
+// front is a server before an S3 server. It passes requests on unless disturb
+// takes them.
+type front struct {
+	*httptest.Server
+	proxy *httputil.ReverseProxy
+}
+
+// newFront starts a server. Disturb is asked about each request, and reports
+// whether it has answered it.
+func newFront(t *testing.T, server *s3test.Server, disturb func(f *front, w http.ResponseWriter, r *http.Request) bool) *front {
+	t.Helper()
+	target, err := url.Parse(server.Endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &front{proxy: &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Host = r.In.Host // it is signed
+		},
+		Transport:    &http.Transport{DisableCompression: true},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { panic(http.ErrAbortHandler) },
+	}}
+	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !disturb(f, w, r) {
+			f.proxy.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(f.Close)
+	return f
+}
+
+// lose carries the request out and loses its answer.
+func (f *front) lose(r *http.Request) {
+	f.proxy.ServeHTTP(httptest.NewRecorder(), r)
+	panic(http.ErrAbortHandler)
+}
+
+// cutOff disturbs requests to the bucket, each once: the server is busy, the
+// connection breaks, or the request is carried out and its answer is lost. A build
+// rides this out.
+func cutOff(t *testing.T, _ *harness, s *site, random *rand.Rand) {
+	everyPut, every := 4+random.IntN(4), 12+random.IntN(20)
+	var mu sync.Mutex
+	seen, puts, others, lost := map[string]bool{}, 0, 0, 0
+	f := newFront(t, s.server, func(f *front, w http.ResponseWriter, r *http.Request) bool {
+		id := r.Header.Get("Amz-Sdk-Invocation-Id")
+		mu.Lock()
+		take, way := false, random.IntN(4)
+		switch {
+		case seen[id]: // it is tried again
+		case r.Method == http.MethodPut:
+			puts++
+			if take = puts%everyPut == 1; puts == 1 { // the mark of the run
+				way = 2
+			}
+			if take && way > 1 {
+				lost++
+			}
+		default:
+			others++
+			take = others%every == 0
+		}
+		seen[id] = true
+		mu.Unlock()
+		switch {
+		case !take:
+			return false
+		case way == 0:
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprint(w, `<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>`)
+		case way == 1:
+			panic(http.ErrAbortHandler)
+		default:
+			f.lose(r)
+		}
+		return true
+	})
+	s.configure(t, f.URL)
+	p := s.start(t)
+	if code := p.wait(); code != exitDone {
+		t.Errorf("code %d\n%s", code, p.said.text())
+	}
+	t.Logf("of %d puts the answers of %d were lost", puts, lost)
+	if lost == 0 {
+		t.Error("no answer to a put was lost")
+	}
+	s.kept(t)
+}
+
+// killedUploading kills a build in the middle of a multipart upload, of which
+// there is one because of a large image.
+func killedUploading(t *testing.T, _ *harness, s *site, _ *rand.Rand) {
+	pairs := samplePairs(t, 8)
+	if err := os.WriteFile(filepath.Join(pairs, "large.png"), noise(t, 1800), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(pairs, "large.txt"), []byte("grains of sand of all colours"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.pairs, s.undisturbed = pairs, newSite(t, pairs, nil)
+	s.undisturbed.must(t, "build")
+
+	begun := make(chan struct{})
+	var once sync.Once
+	f := newFront(t, s.server, func(f *front, w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Query().Get("partNumber") != "2" {
+			return false
+		}
+		once.Do(func() { close(begun) })
+		_, _ = io.Copy(io.Discard, r.Body) // until the client is killed
+		<-r.Context().Done()
+		return true
+	})
+	s.configure(t, f.URL)
+	p := s.start(t)
+	select {
+	case <-begun:
+	case <-p.ended:
+		t.Fatalf("no multipart upload\n%s", p.said.text())
+	}
+	_ = p.Process.Kill()
+	p.wait()
+	if left := s.server.Uploads(t, s.bucket); len(left) != 1 {
+		t.Errorf("the killed build left the uploads %v, want one", left)
+	}
+	s.configure(t, s.server.Endpoint)
+}
+
+// noise is a picture that does not compress.
+func noise(t *testing.T, side int) []byte {
+	t.Helper()
+	img := image.NewNRGBA(image.Rect(0, 0, side, side))
+	random := rand.NewChaCha8([32]byte(irgdata.DigestOf([]byte("noise"))))
+	_, _ = random.Read(img.Pix) // never fails
+	for i := 3; i < len(img.Pix); i += 4 {
+		img.Pix[i] = 255
+	}
+	var out bytes.Buffer
+	if err := png.Encode(&out, img); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
