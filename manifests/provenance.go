@@ -85,18 +85,29 @@ func readProvenance(ctx context.Context, store blob.Store, number int) (p Proven
 	if err != nil {
 		return p, fmt.Errorf("read the provenance of snapshot %d: %w", number, err)
 	}
-	err = json.Unmarshal(text, &p)
-	if err == nil && p.Format != provenanceFormat {
-		err = fmt.Errorf("it has format %d and this irgdata reads format %d", p.Format, provenanceFormat)
+	if p, err = decodeProvenance(text); err != nil {
+		return p, fmt.Errorf("read the provenance of snapshot %d: %w: %w", number, blob.ErrDamaged, err)
 	}
-	if err == nil {
-		var again []byte
-		if again, err = p.encode(); err == nil && !bytes.Equal(again, text) {
-			err = errors.New("its checksum does not fit")
+	return p, nil
+}
+
+func decodeProvenance(text []byte) (p Provenance, err error) {
+	if err := json.Unmarshal(text, &p); err != nil {
+		return p, err
+	}
+	if p.Format != provenanceFormat {
+		return p, fmt.Errorf("it has format %d and this irgdata reads format %d", p.Format, provenanceFormat)
+	}
+	for i, part := range p.Parts {
+		if err := checkShards(part.Counts, part.Shards, part.Rejects); err != nil {
+			return p, fmt.Errorf("part %d: %w", i, err)
+		}
+		if part.First < 0 {
+			return p, fmt.Errorf("part %d begins after %d trajectories", i, part.First)
 		}
 	}
-	if err != nil {
-		return p, fmt.Errorf("read the provenance of snapshot %d: %w: %w", number, blob.ErrDamaged, err)
+	if again, err := p.encode(); err != nil || !bytes.Equal(again, text) {
+		return p, errors.New("it was changed: its checksum does not fit")
 	}
 	return p, nil
 }
