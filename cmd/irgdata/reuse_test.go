@@ -174,3 +174,37 @@ func TestRefreshWithoutProvenance(t *testing.T) {
 		t.Errorf("it was not noted anew: %v", err)
 	}
 }
+
+// TestPartKeyKnowsScorers: of which images which number decides is in the key of
+// parts, also where the same calls are made for it.
+func TestPartKeyKnowsScorers(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	seen := map[irgdata.Digest][]Scorer{}
+	for _, scorers := range [][]Scorer{
+		{{Name: "fine", Model: "one"}},
+		{{Name: "fine", Model: "two"}},
+		{{Name: "fine", Model: "one", Score: "sharp"}},
+		{{Name: "fine", Model: "one", Images: []string{"reference"}}},
+		{{Name: "fine", Model: "one", Images: []string{"reference"}}, {Name: "sharp", Model: "one", Images: []string{"improved"}}},
+		{{Name: "fine", Model: "one", Images: []string{"improved"}}, {Name: "sharp", Model: "one", Images: []string{"reference"}}},
+	} {
+		d, err := newInstantDataset(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.config.Models["one"], d.config.Models["two"] = Model{Kind: kindScorer}, Model{Kind: kindScorer}
+		d.config.Scorers = scorers
+		if err := d.open(t.Context(), write); err != nil {
+			t.Fatal(err)
+		}
+		b, err := d.openBase(t.Context(), manifests.Snapshot{})
+		if err := errors.Join(err, d.close(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if same, ok := seen[b.partKey]; ok {
+			t.Errorf("%+v and %+v have one key", same, scorers)
+		}
+		seen[b.partKey] = scorers
+	}
+}
