@@ -84,7 +84,14 @@ func (r *Report) repairCatalog(ctx context.Context, _ *Ledger, o RepairOptions) 
 		}
 		o.mended(p.Key, "deleted: the next build goes through all pairs")
 	}
-	return nil
+	if len(r.problems(ShardPrefix))+len(r.problems(RejectPrefix)) == 0 {
+		return nil
+	}
+	dropped, err := dropProvenance(ctx, r.store) // else a build would take damaged shards over
+	if dropped > 0 {
+		o.mended(provenancePrefix, "deleted: the next build goes through all pairs, and makes damaged shards anew")
+	}
+	return err
 }
 
 // repairFromRows goes once through the rows of all sound shards, if anything is
@@ -314,6 +321,11 @@ func (r *Report) Forget(ctx context.Context, ledger *Ledger) (Unpainted, error) 
 	})
 	if err != nil {
 		return u, err
+	}
+	if len(lost) > 0 { // some may have been lost before, so that the marks do not change
+		if _, err := dropProvenance(ctx, r.store); err != nil {
+			return u, fmt.Errorf("repair: %w", err)
+		}
 	}
 	for image := range lost {
 		if err := markLost(ctx, r.store, image); err != nil {

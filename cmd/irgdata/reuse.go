@@ -30,7 +30,7 @@ func (d *dataset) openBase(ctx context.Context, before manifests.Snapshot) (b ba
 		return b, err
 	}
 	if before.Number > 0 {
-		if b.from, err = manifests.LoadProvenance(ctx, d.store, before.Number); err != nil {
+		if b.from, err = manifests.LoadProvenance(ctx, d.store, before); err != nil {
 			return b, err
 		}
 	}
@@ -106,5 +106,5 @@ func (d *dataset) keepProvenance(ctx context.Context, b base, r result, parts []
 			from.Inputs = d.inputsDigest(b, now)
 		}
 	}
-	return manifests.PutProvenance(ctx, d.store, r.snapshot.Number, from)
+	return manifests.PutProvenance(ctx, d.store, r.snapshot, from)
 }
