@@ -355,15 +355,22 @@ func (r *Report) Restore(ctx context.Context, encoded []byte) error {
 	return nil
 }
 
-// Latest returns the newest snapshot whose manifest and members were found
-// whole, or gives ErrNoSnapshot.
-func (r *Report) Latest(context.Context, blob.Store) (Snapshot, error) {
+// LatestFull is like the function of that name, of the snapshots whose manifest
+// and members were found whole.
+func (r *Report) LatestFull(context.Context, blob.Store) (Snapshot, error) {
+	latest, err := Snapshot{}, ErrNoSnapshot
 	for _, s := range slices.Backward(r.snapshots) {
-		if !r.damaged(s.Members.Key) {
+		if r.damaged(s.Members.Key) {
+			continue
+		}
+		if !s.Settings.Preview() {
 			return s, nil
 		}
+		if err != nil {
+			latest, err = s, nil
+		}
 	}
-	return Snapshot{}, ErrNoSnapshot
+	return latest, err
 }
 
 // insert adds a digest to a sorted set.

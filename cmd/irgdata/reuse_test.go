@@ -208,3 +208,30 @@ func TestPartKeyKnowsScorers(t *testing.T) {
 		seen[b.partKey] = scorers
 	}
 }
+
+// TestPreviewDecidesNothing: which of similar pairs stays goes by the last
+// snapshot that is no preview, whether a build takes it over or not.
+func TestPreviewDecidesNothing(t *testing.T) {
+	t.Parallel()
+	r := newRefresher(t)
+	all := func(d *dataset) { d.config.Ingest.Duplicates.Images = ingest.DefaultImageDistance }
+	preview := func(d *dataset) { all(d); d.config.limit = 3 }
+	root := t.TempDir()
+	r.change = all
+	full := r.build(root)
+	r.change = preview
+	if p := r.build(root); !p.snapshot.Settings.Preview() || p.snapshot.Members.Digest == full.snapshot.Members.Digest {
+		t.Fatal("the preview has the pairs of the whole")
+	}
+	r.change = all
+	store, err := blob.NewFile(filepath.Join(root, "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Delete(t.Context(), manifests.ProvenanceKey(full.snapshot.Number)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(full.snapshot.Content, r.build(root).snapshot.Content); diff != "" {
+		t.Errorf("before the preview (-) and after (+):\n%s", diff)
+	}
+}
