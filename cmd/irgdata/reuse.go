@@ -86,7 +86,7 @@ func (d *dataset) partKey(ctx context.Context) (irgdata.Digest, error) {
 		return doubles, err
 	}
 	shards := d.config.Shards
-	key := irgdata.NewDigester("part/1").Text(version()).Digest(settings).Digest(calls).Digest(lost).Digest(doubles)
+	key := irgdata.NewDigester("part/1").Text(codeIdentity()).Digest(settings).Digest(calls).Digest(lost).Digest(doubles)
 	return key.Uint(uint64(shards.Size)).Uint(uint64(shards.RowGroup)).Uint(uint64(shards.RowGroupRows)).Text(fmt.Sprint(d.parts)).Sum(), nil
 }
 

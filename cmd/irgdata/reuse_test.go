@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -233,5 +235,29 @@ func TestPreviewDecidesNothing(t *testing.T) {
 	}
 	if diff := cmp.Diff(full.snapshot.Content, r.build(root).snapshot.Content); diff != "" {
 		t.Errorf("before the preview (-) and after (+):\n%s", diff)
+	}
+}
+
+// TestOtherProgramTakesNothingOver: where the version does not tell the code, as of
+// a test, another program goes through all pairs.
+func TestOtherProgramTakesNothingOver(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, samplePairs(t, 6), nil)
+	s.must(t, "build")
+	if said := s.must(t, "build"); !strings.Contains(said, "taken     all as it is") {
+		t.Fatalf("the same program says\n%s", said)
+	}
+	program, err := os.ReadFile(s.command(t.Context()).Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := s.command(t.Context(), "build")
+	build.Path = filepath.Join(t.TempDir(), "irgdata")
+	if err := os.WriteFile(build.Path, append(program, 0), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	said, err := build.CombinedOutput()
+	if err != nil || strings.Contains(string(said), "taken") {
+		t.Errorf("another program: %v\n%s", err, said)
 	}
 }
