@@ -16,6 +16,8 @@ import (
 // it a build makes everything again, to the same bytes.
 type Provenance struct {
 	Format int `json:"format"`
+	// Snapshot is the checksum of the manifest that it is of.
+	Snapshot irgdata.Digest `json:"snapshot,omitzero"`
 	// Inputs is the digest of all that decides the snapshot; zero if another
 	// build of the same inputs could give another one, as calls or downloads
 	// without an answer are tried again.
@@ -56,27 +58,46 @@ func ProvenanceKey(number int) string {
 	return fmt.Sprintf("%s%06d%s", provenancePrefix, number, manifestSuffix)
 }
 
-// PutProvenance keeps p for the snapshot of that number, in the place of what is
-// there.
-func PutProvenance(ctx context.Context, store blob.Store, number int, p Provenance) error {
-	text, err := p.encode()
+// PutProvenance keeps p for the snapshot, in the place of what is there. Of too
+// many parts none is kept.
+func PutProvenance(ctx context.Context, store blob.Store, s Snapshot, p Provenance) error {
+	p.Snapshot = s.Checksum
+	text, err := p.encodeWithin(maxProvenance)
 	if err == nil {
-		err = blob.PutBytes(ctx, store, ProvenanceKey(number), text, blob.PutOptions{})
+		err = blob.PutBytes(ctx, store, ProvenanceKey(s.Number), text, blob.PutOptions{})
 	}
 	if err != nil {
-		return fmt.Errorf("keep the provenance of snapshot %d: %w", number, err)
+		return fmt.Errorf("keep the provenance of snapshot %d: %w", s.Number, err)
 	}
 	return nil
 }
 
 // LoadProvenance reads that of a snapshot. If there is none, or it is damaged,
-// it is empty.
-func LoadProvenance(ctx context.Context, store blob.Store, number int) (Provenance, error) {
-	p, err := readProvenance(ctx, store, number)
-	if errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrDamaged) {
+// or that of another snapshot which once had the number, it is empty.
+func LoadProvenance(ctx context.Context, store blob.Store, s Snapshot) (Provenance, error) {
+	p, err := readProvenance(ctx, store, s.Number)
+	if errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrDamaged) || err == nil && p.Snapshot != s.Checksum {
 		return Provenance{}, nil
 	}
 	return p, err
+}
+
+// dropProvenance deletes that of all snapshots, so that the next build goes
+// through all pairs.
+func dropProvenance(ctx context.Context, store blob.Store) (dropped int, err error) {
+	var keys []string
+	for o, err := range store.List(ctx, provenancePrefix) {
+		if err != nil {
+			return 0, fmt.Errorf("list the provenance: %w", err)
+		}
+		keys = append(keys, o.Key)
+	}
+	for _, key := range keys {
+		if err := store.Delete(ctx, key); err != nil {
+			return 0, fmt.Errorf("delete the provenance: %w", err)
+		}
+	}
+	return len(keys), nil
 }
 
 // readProvenance gives ErrNotExist if there is none, and ErrDamaged.
@@ -110,6 +131,16 @@ func decodeProvenance(text []byte) (p Provenance, err error) {
 		return p, errors.New("it was changed: its checksum does not fit")
 	}
 	return p, nil
+}
+
+// encodeWithin encodes without the parts if there are more than most bytes.
+func (p Provenance) encodeWithin(most int) ([]byte, error) {
+	text, err := p.encode()
+	if err == nil && len(text) > most {
+		p.Parts = nil
+		text, err = p.encode()
+	}
+	return text, err
 }
 
 func (p Provenance) encode() ([]byte, error) {
