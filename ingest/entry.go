@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/internal/minhash"
 	"github.com/irgdata/irgdata/internal/pdq"
 )
 
@@ -30,6 +31,62 @@ type Entry struct {
 	// Limits are those under which a download was refused for good: under
 	// others it is tried again. See [Options.Limits].
 	Limits string `json:"limits,omitempty"`
+
+	// Purged is set when the item was removed: Rule is then ruleRemoved, and of what
+	// the item says nothing is left.
+	Purged *Purged `json:"purged,omitempty"`
+}
+
+// Purged is what keeps an item out that was removed, and what says nearly the same,
+// once its texts are gone.
+type Purged struct {
+	// ID is the pair's identity; zero for an item that was no pair.
+	ID     irgdata.Digest    `json:"id,omitzero"`
+	Prompt minhash.Signature `json:"prompt,omitzero"`
+	// Removal is the number of the removal, and Source says that it took out the
+	// whole source.
+	Removal int  `json:"removal"`
+	Source  bool `json:"source,omitempty"`
+}
+
+// unfinished reports whether it is the mark of a unit that was not read whole.
+func (e Entry) unfinished() bool { return e.Retry && e.Key == "" }
+
+// ruleRemoved is the rule of items that must not be in the dataset.
+const ruleRemoved = "removed"
+
+// purge takes from the entry of a removed item what it says: texts and address. Its
+// place and hashes stay.
+func (e Entry) purge(r removed) Entry {
+	if e.Purged != nil {
+		return e
+	}
+	return Entry{
+		Key: e.Key, Image: e.Image, Hash: e.Hash, Quality: e.Quality, Rule: ruleRemoved,
+		Purged: &Purged{ID: e.id(), Prompt: e.signature(), Removal: r.Removal, Source: r.Source},
+	}
+}
+
+// id is the identity of the entry's pair, zero if it is none.
+func (e Entry) id() irgdata.Digest {
+	switch {
+	case e.Purged != nil:
+		return e.Purged.ID
+	case e.Rule != "":
+		return irgdata.Digest{}
+	}
+	return irgdata.PairID(e.Prompt, e.Image.Digest)
+}
+
+// signature is that of the prompt of the entry's pair.
+func (e Entry) signature() minhash.Signature {
+	switch {
+	case e.Purged != nil:
+		return e.Purged.Prompt
+	case e.Rule != "":
+		return minhash.Signature{}
+	}
+	return minhash.Of(e.Prompt)
 }
 
 // pair makes the pair of an entry of the named source.
@@ -38,9 +95,7 @@ func (e Entry) pair(source, license string) irgdata.Pair {
 	if p.License == "" {
 		p.License = license
 	}
-	if e.Rule == "" {
-		p.ID = irgdata.PairID(p.Prompt, p.Image.Digest)
-	}
+	p.ID = e.id()
 	return p
 }
 

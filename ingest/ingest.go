@@ -141,7 +141,7 @@ type Options struct {
 	// Removed is what must not be in the dataset. Pairs that were removed become
 	// rejects that say nothing of them but their place, and their images are not
 	// kept. What looks like one of them or says the same stays out as well,
-	// unless its whole source was removed. The catalog does not depend on it.
+	// unless its whole source was removed. The catalog knows them by their hashes.
 	Removed *manifests.Removed
 	// Saw, unless nil, is called for each item of the first pass, by the
 	// goroutine that ranges over the result.

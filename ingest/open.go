@@ -11,7 +11,6 @@ import (
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/blob"
-	"github.com/irgdata/irgdata/internal/minhash"
 	"github.com/irgdata/irgdata/manifests"
 )
 
@@ -46,9 +45,7 @@ func open(ctx context.Context, feeds []Feed, a *Admission, o Options, catalog *m
 			return err
 		}
 		line := spooled{Feed: f.feed, Entry: f.entry}
-		if r, source := o.Removed.Pair(f.entry.pair(feeds[f.feed].Source.Name(), "")); r != nil {
-			line.Removed = &removed{Removal: r.Number, Reason: r.Reason, Source: source}
-		} else if o.Contaminated != nil && f.entry.Rule == "" {
+		if line.Removed = removalOf(o.Removed, feeds[f.feed].Source.Name(), f.entry); line.Removed == nil && o.Contaminated != nil && f.entry.Rule == "" {
 			if reason, score, bad := o.Contaminated(f.entry.Prompt); bad {
 				line.Contamination = &contamination{reason, score}
 			}
@@ -124,6 +121,22 @@ type removed struct {
 	Source  bool   `json:"source,omitempty"` // the whole source was removed
 }
 
+// removalOf is what takes an entry of the named source out, or nil. An entry that
+// was purged has no address any more and says itself what took it out, unless a
+// removal of more weight does since.
+func removalOf(all *manifests.Removed, source string, e Entry) *removed {
+	r, whole := all.Pair(e.pair(source, ""))
+	if p := e.Purged; p != nil && (r == nil || whole && !p.Source) {
+		if r, whole = all.Number(p.Removal), p.Source; r == nil {
+			r = &manifests.Removal{Number: p.Removal}
+		}
+	}
+	if r == nil {
+		return nil
+	}
+	return &removed{Removal: r.Number, Reason: r.Reason, Source: whole}
+}
+
 // reject is the reject of an item that was removed. It tells where the item is
 // and nothing of what it says or shows.
 func (r *removed) reject(p irgdata.Pair) irgdata.Item[irgdata.Pair] {
@@ -131,7 +144,7 @@ func (r *removed) reject(p irgdata.Pair) irgdata.Item[irgdata.Pair] {
 	if r.Reason != "" {
 		reason += ": " + r.Reason
 	}
-	return reject(irgdata.Pair{ID: p.ID, Source: p.Source, Key: p.Key}, "removed", reason)
+	return reject(irgdata.Pair{ID: p.ID, Source: p.Source, Key: p.Key}, ruleRemoved, reason)
 }
 
 // contamination is what Options.Contaminated said of a prompt.
@@ -143,7 +156,7 @@ type contamination struct {
 // pair reports whether the entry is compared with others: nothing but a similar
 // pair speaks against it, or it was removed, and what is similar to it goes too.
 func (s spooled) pair() bool {
-	return s.Entry.Rule == "" && s.Contamination == nil && (s.Removed == nil || !s.Removed.Source)
+	return !s.Entry.id().IsZero() && s.Contamination == nil && (s.Removed == nil || !s.Removed.Source)
 }
 
 func newSpool(work string) (*spool, error) {
@@ -206,12 +219,12 @@ func newSimilar(o Options) *similar {
 }
 
 func (s *similar) add(e Entry, removed bool) {
-	id := irgdata.PairID(e.Prompt, e.Image.Digest)
+	id := e.id()
 	key := [16]byte(id[:16])
 	_, before := s.seen[key]
 	s.seen[key] = struct{}{}
 	s.exact = append(s.exact, before)
-	c := Candidate{ID: id, Image: e.Hash, Quality: e.Quality, Prompt: minhash.Of(e.Prompt), Pixels: int64(e.Image.Width) * int64(e.Image.Height)}
+	c := Candidate{ID: id, Image: e.Hash, Quality: e.Quality, Prompt: e.signature(), Pixels: int64(e.Image.Width) * int64(e.Image.Height)}
 	if before { // similar to nothing: the first one speaks for both
 		c = Candidate{ID: id}
 	}

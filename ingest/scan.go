@@ -128,8 +128,7 @@ func (s *scanner) unsettled() {
 
 // removed reports whether a removal takes the entry out.
 func (s *scanner) removed(feed int, e Entry) bool {
-	r, _ := s.o.Removed.Pair(e.pair(s.feeds[feed].Source.Name(), ""))
-	return r != nil
+	return removalOf(s.o.Removed, s.feeds[feed].Source.Name(), e) != nil
 }
 
 // note collects the entries of a unit and keeps them when it ends.
@@ -139,6 +138,15 @@ func (s *scanner) note(ctx context.Context, r *run, e Entry, known, ends bool) e
 	}
 	if !known {
 		r.fresh++
+	}
+	return r.add(s.o.Removed, e)
+}
+
+// add adds an entry to those of the unit. What was removed comes into the catalog
+// without its texts.
+func (r *run) add(all *manifests.Removed, e Entry) error {
+	if removal := removalOf(all, r.source, e); removal != nil {
+		e = e.purge(*removal)
 	}
 	encoded, err := json.Marshal(e)
 	r.entries = append(r.entries, encoded)
@@ -151,18 +159,17 @@ func (s *scanner) part(ctx context.Context, r *run) error {
 	if r.fresh == 0 {
 		return nil
 	}
-	rest := []Entry{{Retry: true}} // so that it does not count as whole
+	unfinished, err := json.Marshal(Entry{Retry: true}) // so that it does not count as whole
+	if err != nil {
+		return err
+	}
+	r.entries = append(r.entries, unfinished)
 	for _, key := range slices.Sorted(maps.Keys(r.known)) {
 		for _, e := range r.known[key] {
-			rest = append(rest, *e)
+			if err := r.add(s.o.Removed, *e); err != nil {
+				return err
+			}
 		}
-	}
-	for _, e := range rest {
-		encoded, err := json.Marshal(e)
-		if err != nil {
-			return err
-		}
-		r.entries = append(r.entries, encoded)
 	}
 	return s.save(ctx, r)
 }

@@ -26,6 +26,9 @@ type Account struct {
 	// Doubles are calls that two machines had under way at one time: what the
 	// second making used and cost. Nothing else counts it.
 	Doubles Usage `json:"doubles,omitzero"`
+	// Removed are calls about pairs that were removed, whose answers were deleted.
+	// Nothing else counts them.
+	Removed Usage `json:"removed,omitzero"`
 }
 
 // StepUsage is of the calls of one step with one model.
@@ -54,10 +57,10 @@ type ModeSteps struct {
 	Steps []string
 }
 
-// NewAccount prices what [Ledger.Costs], [Ledger.ServerCosts] and
-// [Ledger.Doubles] summed up. Steps are in the order of the costs, modes in the
+// NewAccount prices what [Ledger.Costs], [Ledger.ServerCosts], [Ledger.Doubles]
+// and [Ledger.PurgedCosts] summed up. Steps are in the order of the costs, modes in the
 // given one.
-func NewAccount(costs []StepCost, servers []ServerCost, doubles []StepCost, prices Prices, modes []ModeSteps) Account {
+func NewAccount(costs []StepCost, servers []ServerCost, doubles, removed []StepCost, prices Prices, modes []ModeSteps) Account {
 	a := Account{Steps: []StepUsage{}, Modes: []ModeUsage{}}
 	for _, c := range costs {
 		u := prices[c.Model].usage(c)
@@ -69,6 +72,9 @@ func NewAccount(costs []StepCost, servers []ServerCost, doubles []StepCost, pric
 	}
 	for _, c := range doubles {
 		a.Doubles.Add(prices[c.Model].usage(c))
+	}
+	for _, c := range removed {
+		a.Removed.Add(prices[c.Model].usage(c))
 	}
 	for _, m := range modes {
 		mode := ModeUsage{Mode: m.Mode}

@@ -27,7 +27,7 @@ func TestAccount(t *testing.T) {
 	}
 	servers := []manifests.ServerCost{{Server: "gpu 0", StepCost: manifests.StepCost{Model: "bagel@1", Calls: 6, Seconds: 180}}}
 	doubles := []manifests.StepCost{{Step: "draft/1", Model: "bagel@1", Calls: 1, Seconds: 36}, {Step: "hindsight/1", Model: "qwen@1", Calls: 2}}
-	got := manifests.NewAccount(costs, servers, doubles, prices, []manifests.ModeSteps{
+	got := manifests.NewAccount(costs, servers, doubles, nil, prices, []manifests.ModeSteps{
 		{Mode: "thinking", Steps: []string{"hindsight/1"}},
 		{Mode: "full", Steps: []string{"hindsight/1", "draft/1"}},
 	})
@@ -74,7 +74,7 @@ func TestAccountsOfSnapshots(t *testing.T) {
 	if _, err := manifests.LoadAccount(t.Context(), store, 1); !errors.Is(err, blob.ErrNotExist) {
 		t.Errorf("got %v, want that there is none", err)
 	}
-	first := manifests.NewAccount([]manifests.StepCost{{Step: "draft/1", Model: "m@1", Calls: 3, Seconds: 1.5}}, nil, nil, nil, nil)
+	first := manifests.NewAccount([]manifests.StepCost{{Step: "draft/1", Model: "m@1", Calls: 3, Seconds: 1.5}}, nil, nil, nil, nil, nil)
 	for _, a := range []manifests.Account{first, {}} {
 		if err := manifests.PutAccount(t.Context(), store, 1, a); err != nil {
 			t.Fatal(err)

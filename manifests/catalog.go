@@ -53,6 +53,7 @@ func (c *Catalog) ReadOnly() *Catalog { return &Catalog{store: c.store, readOnly
 
 // Record is what the catalog knows of a unit.
 type Record struct {
+	Unit   irgdata.Digest
 	Number int    // of the record, 0 if there is none
 	Source string // the name that the unit's source had
 	Items  []json.RawMessage
@@ -66,7 +67,7 @@ func catalogKey(unit irgdata.Digest, number int) string {
 // none, and the next one is written in its place: reading the source again
 // costs time, no model call.
 func (c *Catalog) Load(ctx context.Context, unit irgdata.Digest) (Record, error) {
-	var r Record
+	r := Record{Unit: unit}
 	for o, err := range c.store.List(ctx, catalogPrefix+unit.String()+"/") {
 		if err != nil {
 			return Record{}, fmt.Errorf("catalog: list the records of unit %s: %w", unit, err)
@@ -135,7 +136,7 @@ func recordNumber(key string, unit irgdata.Digest) int {
 	return number
 }
 
-// Save keeps the record as the one after that of its number. If another run has
+// Save keeps the record of the unit as the one after that of its number. If another run has
 // kept one meanwhile, that one stays, and kept is false.
 func (c *Catalog) Save(ctx context.Context, unit irgdata.Digest, r Record) (kept bool, err error) {
 	if c.readOnly {

@@ -26,7 +26,7 @@ func TestCatalog(t *testing.T) {
 	check := func(number int, want []json.RawMessage) {
 		t.Helper()
 		r, err := c.Load(t.Context(), unit)
-		if diff := cmp.Diff(manifests.Record{Number: number, Items: want}, r); err != nil || diff != "" {
+		if diff := cmp.Diff(manifests.Record{Unit: unit, Number: number, Items: want}, r); err != nil || diff != "" {
 			t.Error(err, diff)
 		}
 	}

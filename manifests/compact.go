@@ -65,6 +65,8 @@ type Compaction struct {
 	// Doubles are calls that several merged segments held; one of each is kept,
 	// the one that holds in every ledger.
 	Doubles int `json:"doubles"`
+	// Purged calls are about pairs that were removed: what they cost is kept.
+	Purged int `json:"purged,omitempty"`
 }
 
 // Compact merges the store's small segments into few: it writes what they hold
@@ -74,38 +76,65 @@ type Compaction struct {
 // It may be killed at any point and run beside builds, readers and other
 // compactions. A segment is deleted when another one is in the store that holds
 // all of its calls and more, and that one is deleted on the same condition
-// alone; so every call is in some segment at every time.
+// alone; so every call is in some segment at every time, unless it was purged
+// ([Purge]).
 func Compact(ctx context.Context, store blob.Store, dry bool) (Compaction, error) {
-	c := compaction{store: store, dry: dry}
-	err := eachSegment(ctx, store, func(o blob.Object) error { return c.visit(ctx, o) })
+	p := new(purged)
+	_, err := p.read(ctx, store)
+	var c compaction
 	if err == nil {
-		err = c.merge(ctx)
+		c, err = compact(ctx, store, p, dry)
 	}
 	if err != nil {
 		return c.Compaction, fmt.Errorf("compact the ledger's segments: %w", err)
 	}
-	if dry {
-		return c.Compaction, nil
+	return c.Compaction, nil
+}
+
+// compact is a compaction that leaves out what was purged. If more was meanwhile, it
+// begins again: what it wrote may have that.
+func compact(ctx context.Context, store blob.Store, p *purged, dry bool) (compaction, error) {
+	c := compaction{store: store, purged: p, dry: dry}
+	err := eachSegment(ctx, store, func(o blob.Object) error { return c.visit(ctx, o) })
+	if err == nil {
+		err = c.merge(ctx)
+	}
+	if err != nil || dry {
+		return c, err
+	}
+	// With the segments goes the knowledge of what purged calls have painted.
+	if err := p.put(ctx, store, painted(c.gone)); err != nil {
+		return c, err
 	}
 	for _, key := range c.superseded {
 		if err := store.Delete(ctx, key); err != nil {
-			return c.Compaction, fmt.Errorf("compact the ledger's segments: %w", err)
+			return c, err
 		}
 	}
-	return c.Compaction, nil
+	more, err := p.read(ctx, store)
+	if err != nil || !more {
+		return c, err
+	}
+	again, err := compact(ctx, store, p, dry)
+	c.gone = append(c.gone, again.gone...)
+	c.Purged = len(c.gone)
+	return c, err
 }
 
 // compaction is one under way.
 type compaction struct {
 	Compaction
-	store blob.Store
-	dry   bool
+	store  blob.Store
+	purged *purged
+	dry    bool
 
 	// The segments that will be merged next, and their calls.
 	group []blob.Object
 	segment
-	bytes int // of the calls' texts
+	bytes   int  // of the calls' texts
+	rewrite bool // a call of theirs was purged
 
+	gone       []Call   // that were purged, without their texts
 	superseded []string // keys of merged segments
 }
 
@@ -122,6 +151,7 @@ func (c *compaction) visit(ctx context.Context, o blob.Object) error {
 	}
 	c.Segments++
 	c.Bytes += o.Size
+	gone := c.purged.split(&s)
 	size := 0
 	for _, call := range s.calls {
 		size += len(call.Text) + len(call.Reason)
@@ -131,17 +161,22 @@ func (c *compaction) visit(ctx context.Context, o blob.Object) error {
 			return err
 		}
 	}
+	for _, call := range gone {
+		c.gone = append(c.gone, Call{Key: call.Key, Image: call.Image})
+	}
+	c.Purged = len(c.gone)
+	c.rewrite = c.rewrite || len(gone) > 0
 	c.group, c.bytes = append(c.group, o), c.bytes+size
 	c.calls, c.doubles = append(c.calls, s.calls...), append(c.doubles, s.doubles...)
 	return nil
 }
 
 // merge writes the group as one segment and begins an empty group. It leaves a
-// single segment as it is.
+// single segment as it is, unless a call of it was purged.
 func (c *compaction) merge(ctx context.Context) error {
-	group, s := c.group, c.segment
-	c.group, c.segment, c.bytes = nil, segment{}, 0
-	if len(group) < 2 {
+	group, s, rewrite := c.group, c.segment, c.rewrite
+	c.group, c.segment, c.bytes, c.rewrite = nil, segment{}, 0, false
+	if len(group) < 2 && !rewrite {
 		return nil
 	}
 	doubles := s.settle()

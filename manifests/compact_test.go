@@ -137,7 +137,8 @@ func TestCompactSurvivesEveryFault(t *testing.T) {
 				}
 				break
 			}
-			if !errors.Is(err, faultblob.ErrInjected) {
+			nothing := fault == faultblob.Midway && err == nil // breaks off in a list of nothing
+			if !errors.Is(err, faultblob.ErrInjected) && !nothing {
 				t.Fatalf("fault %d at operation %d: got %v", fault, operation, err)
 			}
 			wantAll(t, below, n, "after a fault")

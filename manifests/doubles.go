@@ -9,7 +9,8 @@ import (
 )
 
 // double is what is kept of a call that was made once more, on another machine
-// at the same time, and does not hold: what it cost, and no answer.
+// at the same time, and does not hold, or that was purged: what it cost, and no
+// answer. One of which the ledger has the call is of the former kind.
 type double struct {
 	call   Call
 	making irgdata.Digest
@@ -61,11 +62,15 @@ func (l *Ledger) unsharedDoubles(ctx context.Context) (doubles []double, err err
 	return doubles, rows.Err()
 }
 
-// DoublesDigest is that of all doubles. As long as it is the same and no call was
-// forgotten, what the ledger has answered is answered the same on every machine.
+// twice are the doubles of calls that hold.
+const twice = `EXISTS (SELECT 1 FROM calls WHERE calls.key = doubles.key)`
+
+// DoublesDigest is that of all calls that were made twice. As long as it is the same
+// and no call was forgotten, what the ledger has answered is answered the same on
+// every machine.
 func (l *Ledger) DoublesDigest(ctx context.Context) (irgdata.Digest, error) {
 	d := irgdata.NewDigester("doubles/1")
-	rows, err := l.db.QueryContext(ctx, `SELECT key, making FROM doubles ORDER BY key, making`)
+	rows, err := l.db.QueryContext(ctx, `SELECT key, making FROM doubles WHERE `+twice+` ORDER BY key, making`)
 	if err != nil {
 		return irgdata.Digest{}, fmt.Errorf("ledger: digest the doubles: %w", err)
 	}
@@ -88,7 +93,14 @@ const failedDouble = "failed"
 // [Ledger.Costs] does not count them.
 func (l *Ledger) Doubles(ctx context.Context) ([]StepCost, error) {
 	return l.costs(ctx, `SELECT step, model, count(*), sum(failed), sum(attempts), sum(seconds), sum(tokens_in), sum(tokens_out)
-		FROM doubles GROUP BY step, model ORDER BY step, model`)
+		FROM doubles WHERE `+twice+` GROUP BY step, model ORDER BY step, model`)
+}
+
+// PurgedCosts sums the calls about removed pairs whose answers were purged, by step
+// and model in alphabetical order. [Ledger.Costs] does not count them.
+func (l *Ledger) PurgedCosts(ctx context.Context) ([]StepCost, error) {
+	return l.costs(ctx, `SELECT step, model, count(*), sum(failed), sum(attempts), sum(seconds), sum(tokens_in), sum(tokens_out)
+		FROM doubles WHERE NOT `+twice+` GROUP BY step, model ORDER BY step, model`)
 }
 
 func (l *Ledger) costs(ctx context.Context, query string) (costs []StepCost, err error) {

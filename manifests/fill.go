@@ -73,6 +73,7 @@ func publish(file, path string) error {
 type filler struct {
 	store    blob.Store
 	lost     map[irgdata.Digest]bool
+	purged   purged
 	tx       *sql.Tx
 	put      *sql.Stmt // of fillRows calls
 	values   []any     // of the last of them
@@ -83,6 +84,12 @@ type filler struct {
 func (f *filler) fill(ctx context.Context, path string) (err error) {
 	if f.lost, err = lostImages(ctx, f.store); err != nil {
 		return err
+	}
+	if _, err := f.purged.read(ctx, f.store); err != nil {
+		return err
+	}
+	for _, name := range f.purged.names() {
+		f.segments[name] = true // nothing of it comes into the ledger
 	}
 	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: url.Values{"_pragma": {
 		"journal_mode(OFF)", "synchronous(OFF)", "locking_mode(EXCLUSIVE)", "cache_size(-32768)",
@@ -235,6 +242,10 @@ func (f *filler) insert(ctx context.Context, lines []segmentLine) error {
 			}
 		case f.lost[line.Image.Digest]:
 			if err := noteLost(ctx, f.tx, line.Key); err != nil {
+				return err
+			}
+		case f.purged.call(line.Key, line.Call.Asked.Pair):
+			if err := putDouble(f.tx, line.Call.double(), true); err != nil {
 				return err
 			}
 		default:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -25,7 +26,8 @@ type CollectOptions struct {
 	// but for tagged ones. 0: none expires for its age.
 	Keep int
 	// Removed expires the snapshots, tagged or not, that were published before
-	// the newest removal, and deletes what they hold without grace.
+	// the newest removal, and deletes what they hold without grace, and so with
+	// records of the catalog that newer ones replace.
 	Removed bool
 	// DryRun deletes nothing.
 	DryRun bool
@@ -55,8 +57,25 @@ type Collected struct {
 	Expired []int `json:"expired"`
 	// Kinds are the deleted objects by the folder of the store.
 	Kinds []CollectedKind `json:"kinds"`
+	// Purged is what was deleted from objects that stay, in other words.
+	Purged CollectedPurge `json:"purged,omitzero"`
 	// Spared objects are needed by nobody and too young.
 	Spared int64 `json:"spared"`
+}
+
+// CollectedPurge counts what of removed pairs was deleted from the ledger and the
+// catalog.
+type CollectedPurge struct {
+	// Calls are those whose answers were deleted, and Items those of the catalog
+	// that say nothing any more.
+	Calls int `json:"calls"`
+	Items int `json:"items"`
+	// Unread are shards of expired snapshots that could not be read. Calls of an
+	// older irgdata that only they name may be left.
+	Unread []string `json:"unread,omitempty"`
+	// Exports on this machine hold removed pairs, or may: of their snapshots the
+	// lists of members are gone.
+	Exports []string `json:"exports,omitempty"`
 }
 
 // CollectedKind counts the deleted objects of a folder.
@@ -81,8 +100,12 @@ const collectors = 16
 // else of the store is ever deleted: not the newest snapshot,
 // not the newest that is no preview, no manifest, tag, removal or segment of the
 // ledger.
-func Collect(ctx context.Context, store blob.Store, run *Run, needs Needs, o CollectOptions) (Collected, error) {
-	c := collector{store: store, run: run, needs: needs, o: o}
+//
+// If what was removed is to go, purge is called when the snapshots from before have
+// expired, with these and with their shards that no other snapshot has, before
+// anything is deleted.
+func Collect(ctx context.Context, store blob.Store, run *Run, o CollectOptions, purge func(ctx context.Context, before []Snapshot, going []Shard) (Needs, CollectedPurge, error)) (Collected, error) {
+	c := collector{store: store, run: run, o: o}
 	if err := o.Validate(); err != nil {
 		return c.done, fmt.Errorf("gc: %w", err)
 	}
@@ -90,6 +113,22 @@ func Collect(ctx context.Context, store blob.Store, run *Run, needs Needs, o Col
 		return c.done, fmt.Errorf("gc: %w", err)
 	}
 	var err error
+	if o.Removed {
+		if c.run != nil {
+			if err := c.run.Held(ctx); err != nil {
+				return c.done, fmt.Errorf("gc: %w", err)
+			}
+		}
+		var going []Shard
+		for _, key := range slices.Sorted(maps.Keys(c.going)) {
+			if !c.needed[key] {
+				going = append(going, c.going[key])
+			}
+		}
+		if c.needs, c.done.Purged, err = purge(ctx, c.before, going); err != nil {
+			return c.done, fmt.Errorf("gc: %w", err)
+		}
+	}
 	if c.now, err = c.clock(ctx); err != nil {
 		return c.done, fmt.Errorf("gc: %w", err)
 	}
@@ -111,6 +150,8 @@ type collector struct {
 
 	needed  map[string]bool // keys of shards, rejects, members and provenance of the kept snapshots
 	removed map[string]bool // those of snapshots that expired for a removal, unless needed
+	before  []Snapshot      // from before the newest removal
+	going   map[string]Shard
 }
 
 // expire decides which snapshots stay, and marks those that do not.
@@ -147,7 +188,7 @@ func (c *collector) expire(ctx context.Context) error {
 	last := max(newest.Number, slices.Max(append(live, 0)))
 	stays[full], stays[last] = true, true
 
-	c.needed, c.removed = map[string]bool{}, map[string]bool{}
+	c.needed, c.removed, c.going = map[string]bool{}, map[string]bool{}, map[string]Shard{}
 	for _, n := range numbers {
 		s, err := Load(ctx, c.store, n)
 		if err != nil {
@@ -179,6 +220,12 @@ func (c *collector) expire(ctx context.Context) error {
 				c.needed[key] = true
 			case c.o.Removed && before:
 				c.removed[key] = true
+			}
+		}
+		if c.o.Removed && before {
+			c.before = append(c.before, s)
+			for _, shard := range slices.Concat(s.Shards, s.Rejects) {
+				c.going[shard.Key] = shard
 			}
 		}
 	}
@@ -240,6 +287,9 @@ func (c *collector) judge(folder string, o, next blob.Object) verdict {
 		}
 	case catalogPrefix: // of the records of a unit the last in the list is the newest
 		if path.Dir(o.Key) == path.Dir(next.Key) && len(o.Key) == len(next.Key) {
+			if c.o.Removed {
+				return garbageAtOnce
+			}
 			return garbage
 		}
 	case runPrefix:

@@ -65,6 +65,7 @@ type Ledger struct {
 	records chan pending
 	stop    chan struct{}
 	stopped chan struct{} // closed when the writer has ended
+	purged  purged
 }
 
 // pending is a call on its way to the disk; the writer answers on done.

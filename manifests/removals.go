@@ -79,6 +79,7 @@ type Removed struct {
 	images  map[irgdata.Digest]*Removal
 	urls    map[string]*Removal
 	sources map[string]*Removal
+	all     []*Removal
 }
 
 // LoadRemoved reads all removals. Their numbers have no gap, so that none can be
@@ -106,7 +107,7 @@ func LoadRemoved(ctx context.Context, store blob.Store) (*Removed, error) {
 }
 
 func (r *Removed) add(removal *Removal) {
-	r.Newest = removal.Number
+	r.Newest, r.all = removal.Number, append(r.all, removal)
 	for _, id := range removal.IDs {
 		r.ids[id] = removal
 	}
@@ -139,6 +140,17 @@ func (r *Removed) Pair(p irgdata.Pair) (removal *Removal, source bool) {
 	removal = r.sources[p.Source]
 	return removal, removal != nil
 }
+
+// Number returns the removal of that number, nil if there is none.
+func (r *Removed) Number(n int) *Removal {
+	if r == nil || n < 1 || n > len(r.all) {
+		return nil
+	}
+	return r.all[n-1]
+}
+
+// IDs lists the identities of pairs that were removed as such.
+func (r *Removed) IDs() []irgdata.Digest { return slices.Collect(maps.Keys(r.ids)) }
 
 // Images lists the digests of images that were removed as such.
 func (r *Removed) Images() []irgdata.Digest { return slices.Collect(maps.Keys(r.images)) }

@@ -72,6 +72,12 @@ func (r *Report) repairCatalog(ctx context.Context, _ *Ledger, o RepairOptions) 
 		}
 		o.mended(p.Key, "deleted: the next build measures anew what it held")
 	}
+	for _, p := range r.problems(purgedPrefix) {
+		if err := r.store.Delete(ctx, p.Key); err != nil {
+			return err
+		}
+		o.mended(p.Key, "deleted: `irgdata gc --removed` notes anew what was purged")
+	}
 	for _, p := range r.problems(accountPrefix) {
 		if err := r.store.Delete(ctx, p.Key); err != nil {
 			return err
@@ -210,6 +216,9 @@ func (m *memberList) put(ctx context.Context, r *Report, s Snapshot, o RepairOpt
 func (l *Ledger) pullSound(ctx context.Context, r *Report) error {
 	lost, err := lostImages(ctx, r.store)
 	if err != nil {
+		return err
+	}
+	if err := l.purge(ctx, r.store); err != nil {
 		return err
 	}
 	for object, err := range r.store.List(ctx, segmentPrefix) {

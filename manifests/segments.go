@@ -71,7 +71,8 @@ type segmentAsked struct {
 // Pull reads the store's segments that the ledger has not seen yet and returns
 // the number of calls that were new. Of two ends of the same call the one that
 // holds replaces the other, so that all ledgers that pulled the same segments
-// agree. It is for before a run; see [Ledger.PullNew].
+// agree. What was purged ([Purge]) is deleted. It is for before a run, when nobody
+// else has the ledger; see [Ledger.PullNew].
 func (l *Ledger) Pull(ctx context.Context, store blob.Store) (int, error) {
 	return l.pull(ctx, store, nil)
 }
@@ -93,6 +94,14 @@ func (l *Ledger) pull(ctx context.Context, store blob.Store, putOff map[irgdata.
 		return 0, fmt.Errorf("ledger: %w", err)
 	}
 	if err := l.forget(ctx, lost); err != nil {
+		return 0, err
+	}
+	if putOff == nil {
+		err = l.purge(ctx, store)
+	} else {
+		_, err = l.purged.read(ctx, store)
+	}
+	if err != nil {
 		return 0, err
 	}
 	err = eachSegment(ctx, store, func(o blob.Object) error {
@@ -152,8 +161,8 @@ func readCompressed(ctx context.Context, store blob.Store, o blob.Object, digest
 	return blob.ReadVerified(ctx, store, o.Key, o.Size, digest)
 }
 
-// pullSegment adds what a segment holds, all or none, but for calls whose
-// images are lost. If it kept a call of the ledger's in spite of one of the
+// pullSegment adds what a segment holds, all or none, but for calls that were purged
+// or whose images are lost. If it kept a call of the ledger's in spite of one of the
 // segment's, the segment counts as not read.
 func (l *Ledger) pullSegment(ctx context.Context, store blob.Store, o blob.Object, digest irgdata.Digest, lost map[irgdata.Digest]bool, keep bool) (n inserted, err error) {
 	s, err := readSegment(ctx, store, o, digest)
@@ -165,6 +174,7 @@ func (l *Ledger) pullSegment(ctx context.Context, store blob.Store, o blob.Objec
 		return n, err
 	}
 	defer tx.Rollback() // after Commit it does nothing
+	l.purged.split(&s)
 	calls := s.calls[:0]
 	for _, c := range s.calls {
 		if !lost[c.Image.Digest] {
@@ -307,10 +317,18 @@ func (l *Ledger) Push(ctx context.Context, store blob.Store) (int, error) {
 	}
 }
 
-// pushSegment returns the number of calls pushed; doubles count too.
+// pushSegment returns the number of calls pushed; doubles count too, and calls that
+// were purged while the run was asleep, which it drops.
 func (l *Ledger) pushSegment(ctx context.Context, store blob.Store) (int, error) {
 	s, last, err := l.unshared(ctx)
 	if err != nil || len(s.calls)+len(s.doubles) == 0 {
+		return 0, err
+	}
+	if _, err := l.purged.read(ctx, store); err != nil {
+		return 0, err
+	}
+	gone := l.purged.split(&s)
+	if err := l.purged.put(ctx, store, painted(gone)); err != nil {
 		return 0, err
 	}
 	encoded, err := encodeSegment(s)
@@ -320,6 +338,15 @@ func (l *Ledger) pushSegment(ctx context.Context, store blob.Store) (int, error)
 	digest := irgdata.DigestOf(encoded)
 	if err := blob.PutContent(ctx, store, segmentKey(digest), bytes.NewReader(encoded), int64(len(encoded)), digest); err != nil {
 		return 0, err
+	}
+	switch more, err := l.purged.read(ctx, store); {
+	case err != nil:
+		return 0, err
+	case more: // it may hold what was purged meanwhile
+		if err := store.Delete(ctx, segmentKey(digest)); err != nil {
+			return 0, err
+		}
+		return l.pushSegment(ctx, store)
 	}
 	tx, err := l.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -334,10 +361,22 @@ func (l *Ledger) pushSegment(ctx context.Context, store blob.Store) (int, error)
 			return 0, err
 		}
 	}
+	for _, c := range gone {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM calls WHERE key = ?`, c.Key[:]); err != nil {
+			return 0, err
+		}
+	}
+	if len(gone) > 0 { // the next Pull takes them out of the file
+		for _, name := range l.purged.names() {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM segments WHERE digest = ?`, name[:]); err != nil {
+				return 0, err
+			}
+		}
+	}
 	if err := markSegment(ctx, tx, digest); err != nil {
 		return 0, err
 	}
-	return len(s.calls) + len(s.doubles), tx.Commit()
+	return len(s.calls) + len(s.doubles) + len(gone), tx.Commit()
 }
 
 // unshared returns the oldest calls that no segment holds, the row of the last

@@ -162,22 +162,27 @@ func TestSegmentsAreBounded(t *testing.T) {
 // good by the next one.
 func TestPushSurvivesFaults(t *testing.T) {
 	for _, fault := range []faultblob.Fault{faultblob.Before, faultblob.After, faultblob.Midway} {
-		below := newStore(t)
-		l := openLedger(t, filepath.Join(t.TempDir(), "ledger.sqlite"))
-		defer l.Close()
-		if _, err := l.Record(t.Context(), call(0)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := l.Push(t.Context(), faultblob.New(below, faultblob.Nth(0, fault))); !errors.Is(err, faultblob.ErrInjected) {
-			t.Fatalf("fault %d: got %v", fault, err)
-		}
-		if n, err := l.Push(t.Context(), below); n != 1 || err != nil {
-			t.Errorf("fault %d: pushed %d, %v", fault, n, err)
-		}
-		other := openLedger(t, filepath.Join(t.TempDir(), "ledger.sqlite"))
-		defer other.Close()
-		if n, err := other.Pull(t.Context(), below); n != 1 || err != nil {
-			t.Errorf("fault %d: pulled %d, %v", fault, n, err)
+		for operation := 0; ; operation++ {
+			below := newStore(t)
+			l := openLedger(t, filepath.Join(t.TempDir(), "ledger.sqlite"))
+			defer l.Close()
+			record(t, l, call(0))
+			faulty := faultblob.New(below, faultblob.Nth(operation, fault))
+			first, err := l.Push(t.Context(), faulty)
+			nothing := fault == faultblob.Midway && err == nil // breaks off in a list of nothing
+			if faulty.Operations() <= operation {
+				break
+			}
+			if !errors.Is(err, faultblob.ErrInjected) && !nothing {
+				t.Fatalf("fault %d at operation %d: got %v", fault, operation, err)
+			}
+			if n, err := l.Push(t.Context(), below); first+n != 1 || err != nil {
+				t.Errorf("fault %d at operation %d: pushed %d and %d, %v", fault, operation, first, n, err)
+			}
+			other := newLedger(t)
+			if n, err := other.Pull(t.Context(), below); n != 1 || err != nil {
+				t.Errorf("fault %d at operation %d: pulled %d, %v", fault, operation, n, err)
+			}
 		}
 	}
 }

@@ -170,10 +170,10 @@ func (r *Report) verifySegments(ctx context.Context, _ VerifyOptions) error {
 	return nil
 }
 
-// verifyNamed compares images and lists of members with the digests that name
-// them.
+// verifyNamed compares images, lists of members, scores and what was purged with
+// the digests that name them.
 func (r *Report) verifyNamed(ctx context.Context, o VerifyOptions) error {
-	for _, prefix := range []string{images.Prefix, memberPrefix, scorePrefix} {
+	for _, prefix := range []string{images.Prefix, memberPrefix, scorePrefix, purgedPrefix} {
 		err := r.each(ctx, prefix, o, func(ctx context.Context, object blob.Object) (string, error) {
 			digest, err := irgdata.ParseDigest(strings.TrimSuffix(path.Base(object.Key), scoreSuffix))
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -39,8 +40,10 @@ N newest and the tagged ones, --keep-tagged all but the newest and the tagged
 ones. Their numbers and counts stay in 'irgdata log'; their rows are gone.
 
 --removed makes 'irgdata remove' final: it expires every snapshot from before the
-newest removal, tagged or not, and deletes what they alone hold and the images of
-removed pairs at once, without a grace period.`,
+newest removal, tagged or not, and deletes what they alone hold at once, without a
+grace period; and of removed pairs their images, what models said and painted for
+them, and their texts and addresses in the catalog. It names the exports on this
+machine that hold some.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.load(cmd)
@@ -118,11 +121,9 @@ func (d *dataset) collect(ctx context.Context, o manifests.CollectOptions) (done
 			return done, err
 		}
 	}
-	needs, err := d.needs(ctx)
-	if err != nil {
-		return done, err
-	}
-	done, err = manifests.Collect(ctx, d.store, run, needs, o)
+	done, err = manifests.Collect(ctx, d.store, run, o, func(ctx context.Context, before []manifests.Snapshot, going []manifests.Shard) (manifests.Needs, manifests.CollectedPurge, error) {
+		return d.purge(ctx, before, going, o.DryRun)
+	})
 	return done, tryAgain(err)
 }
 
@@ -136,36 +137,93 @@ func tryAgain(err error) error {
 	return err
 }
 
-// needs says which images are needed: the answers of calls, and those of items
-// in the catalog that were not removed.
-func (d *dataset) needs(ctx context.Context) (n manifests.Needs, err error) {
+// purge takes out of the ledger and the catalog what they say of removed pairs, of
+// which some have rows in shards that are going, and says which images are needed:
+// the answers of calls, and those of items in the catalog that were not removed.
+func (d *dataset) purge(ctx context.Context, before []manifests.Snapshot, going []manifests.Shard, dry bool) (needs manifests.Needs, done manifests.CollectedPurge, err error) {
 	removed, err := manifests.LoadRemoved(ctx, d.store)
 	if err != nil {
-		return n, err
+		return needs, done, err
 	}
-	needed, gone := map[irgdata.Digest]struct{}{}, map[irgdata.Digest]struct{}{}
-	if err := d.ledger.Painted(ctx, func(ref irgdata.ImageRef) { needed[ref.Digest] = struct{}{} }); err != nil {
-		return n, err
-	}
-	err = ingest.Known(ctx, manifests.NewCatalog(d.store), func(p irgdata.Pair) {
-		if p.Image.IsZero() {
-			return
-		}
-		if removal, _ := removed.Pair(p); removal != nil {
-			gone[p.Image.Digest] = struct{}{}
-			return
-		}
-		needed[p.Image.Digest] = struct{}{}
+	catalog := manifests.NewCatalog(d.store)
+	pairs, images := newRemains(), newRemains()
+	err = ingest.Known(ctx, catalog, removed, func(p irgdata.Pair, gone bool) {
+		pairs.see(p.ID, gone)
+		images.see(p.Image.Digest, gone)
 	})
 	if err != nil {
-		return n, err
+		return needs, done, err
+	}
+	ids, calls, unread, err := manifests.RemovedRows(ctx, d.store, going, func(p irgdata.Pair) bool {
+		removal, _ := removed.Pair(p)
+		return removal != nil
+	})
+	if err != nil {
+		return needs, done, err
+	}
+	done.Unread = unread
+	for _, id := range slices.Concat(ids, removed.IDs()) {
+		pairs.see(id, true)
 	}
 	for _, image := range removed.Images() {
-		gone[image] = struct{}{}
+		images.see(image, true)
 	}
-	n.RemovedImage = func(image irgdata.Digest) bool { _, is := gone[image]; return is }
-	n.Image = func(image irgdata.Digest) bool { _, is := needed[image]; return is }
-	return n, nil
+	purged, err := manifests.Purge(ctx, d.store, d.ledger, manifests.PurgeOptions{Pairs: pairs.removed(), Calls: calls, DryRun: dry})
+	if err != nil {
+		return needs, done, err
+	}
+	done.Calls = purged.Calls
+	if done.Items, err = ingest.Purge(ctx, catalog, removed, dry); err != nil {
+		return needs, done, err
+	}
+	if err := d.ledger.Painted(ctx, purged, func(ref irgdata.ImageRef) { images.see(ref.Digest, false) }); err != nil {
+		return needs, done, err
+	}
+	for _, s := range before {
+		exports := d.exportsOf(s.Number)
+		if len(exports) == 0 {
+			continue
+		}
+		holds := false
+		err := s.Members.Each(ctx, d.store, func(m manifests.Member) { holds = holds || pairs.gone[m.ID] && !pairs.stays[m.ID] })
+		if ctx.Err() != nil {
+			return needs, done, ctx.Err()
+		}
+		if holds || err != nil {
+			done.Exports = append(done.Exports, exports...)
+		}
+	}
+	needs.RemovedImage = func(image irgdata.Digest) bool { return images.gone[image] || purged.Image(image) }
+	needs.Image = func(image irgdata.Digest) bool { return images.stays[image] }
+	return needs, done, nil
+}
+
+// remains are digests of pairs or images that were removed, and of those that stay:
+// what is both stays.
+type remains struct{ gone, stays map[irgdata.Digest]bool }
+
+func newRemains() remains {
+	return remains{map[irgdata.Digest]bool{}, map[irgdata.Digest]bool{}}
+}
+
+func (r remains) see(d irgdata.Digest, gone bool) {
+	switch {
+	case d.IsZero():
+	case gone:
+		r.gone[d] = true
+	default:
+		r.stays[d] = true
+	}
+}
+
+// removed lists what does not stay.
+func (r remains) removed() (list []irgdata.Digest) {
+	for d := range r.gone {
+		if !r.stays[d] {
+			list = append(list, d)
+		}
+	}
+	return list
 }
 
 func (d *dataset) printCollected(w io.Writer, done manifests.Collected, o manifests.CollectOptions) {
@@ -177,7 +235,9 @@ func (d *dataset) printCollected(w io.Writer, done manifests.Collected, o manife
 		var names, exports []string
 		for _, n := range done.Expired {
 			names = append(names, fmt.Sprint(n))
-			exports = append(exports, d.exportsOf(n)...)
+			if !o.Removed {
+				exports = append(exports, d.exportsOf(n)...)
+			}
 		}
 		state := "Expired"
 		if o.DryRun {
@@ -188,6 +248,16 @@ func (d *dataset) printCollected(w io.Writer, done manifests.Collected, o manife
 			fmt.Fprintf(w, "Its export is a copy that gc leaves: delete %s yourself.\n", here(e))
 		}
 	}
+	p := done.Purged
+	for _, e := range p.Exports {
+		fmt.Fprintf(w, "An export holds what was removed, or may; it is a copy that gc leaves: delete %s yourself.\n", here(e))
+	}
+	for _, key := range p.Unread {
+		fmt.Fprintf(w, "%s could not be read: calls of an older irgdata that only it names may be left.\n", d.store.URL(key))
+	}
+	if p.Calls+p.Items > 0 {
+		fmt.Fprintf(w, "%s of removed pairs: %s in the ledger, and texts and addresses of %s in the catalog.\n", verb, plural(int64(p.Calls), "answer"), plural(int64(p.Items), "item"))
+	}
 	var objects, size int64
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, k := range done.Kinds {
@@ -196,7 +266,11 @@ func (d *dataset) printCollected(w io.Writer, done manifests.Collected, o manife
 	}
 	t.Flush()
 	if objects == 0 {
-		fmt.Fprint(w, "Nothing is to be deleted")
+		what := "Nothing"
+		if p.Calls+p.Items > 0 {
+			what = "No object"
+		}
+		fmt.Fprint(w, what+" is to be deleted")
 	} else {
 		fmt.Fprintf(w, "%s %s with %s", verb, plural(objects, "object"), humanize.Bytes(uint64(size)))
 	}

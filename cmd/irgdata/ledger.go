@@ -44,6 +44,8 @@ type ledgerStats struct {
 	// Doubles sums the calls that two machines made at once, which the other
 	// counts leave out.
 	Doubles []manifests.StepCost `json:"doubles"`
+	// Removed sums the calls about removed pairs, whose answers were deleted.
+	Removed []manifests.StepCost `json:"removed,omitempty"`
 }
 
 func ledgerStatsCommand() *cobra.Command {
@@ -96,6 +98,9 @@ func (d *dataset) ledgerStats(ctx context.Context) (s ledgerStats, err error) {
 	if s.Doubles, err = d.ledger.Doubles(ctx); err != nil {
 		return s, err
 	}
+	if s.Removed, err = d.ledger.PurgedCosts(ctx); err != nil {
+		return s, err
+	}
 	if s.Unshared, err = d.ledger.Unshared(ctx); err != nil {
 		return s, err
 	}
@@ -123,9 +128,14 @@ func (s ledgerStats) print(w io.Writer) {
 			humanize.Comma(int64(c.Calls)), dash(int64(c.Failed)), humanize.Comma(int64(c.Attempts)), duration(c.Seconds))
 	}
 	fmt.Fprintf(t, "  all\t\t%s\t%s\n", humanize.Comma(int64(s.Calls)), dash(int64(s.Failed)))
-	for _, c := range s.Doubles {
-		fmt.Fprintf(t, "  made twice: %s\t%s\t%s\t%s\t%s\t%s\n", c.Step, c.Model,
-			humanize.Comma(int64(c.Calls)), dash(int64(c.Failed)), humanize.Comma(int64(c.Attempts)), duration(c.Seconds))
+	for _, part := range []struct {
+		what  string
+		costs []manifests.StepCost
+	}{{"made twice", s.Doubles}, {"of removed pairs", s.Removed}} {
+		for _, c := range part.costs {
+			fmt.Fprintf(t, "  %s: %s\t%s\t%s\t%s\t%s\t%s\n", part.what, c.Step, c.Model,
+				humanize.Comma(int64(c.Calls)), dash(int64(c.Failed)), humanize.Comma(int64(c.Attempts)), duration(c.Seconds))
+		}
 	}
 	t.Flush()
 	fmt.Fprintln(w)
@@ -237,6 +247,9 @@ func printCompaction(w io.Writer, c manifests.Compaction, dry bool) {
 	}
 	fmt.Fprintf(w, "%s %d of %s into %d: %s become %s.\n", did, c.Merged, plural(int64(c.Segments), "segment"), c.Written,
 		humanize.Bytes(uint64(c.MergedBytes)), humanize.Bytes(uint64(c.WrittenBytes)))
+	if c.Purged > 0 {
+		fmt.Fprintf(w, "%s of removed pairs: what they cost is kept.\n", plural(int64(c.Purged), "call"))
+	}
 	if c.Doubles > 0 {
 		fmt.Fprintf(w, "%s made on two machines at once: one of each is kept.\n", plural(int64(c.Doubles), "call"))
 	}

@@ -107,7 +107,7 @@ func record(ctx context.Context, cmd *cobra.Command, c Config, r *manifests.Remo
 	// An image that came from the address is known by its digest from now on,
 	// wherever it comes from.
 	found := map[irgdata.Digest]bool{}
-	err = ingest.Known(ctx, manifests.NewCatalog(d.store), func(p irgdata.Pair) {
+	err = ingest.Known(ctx, manifests.NewCatalog(d.store), nil, func(p irgdata.Pair, _ bool) {
 		if p.URL != "" && slices.Contains(r.URLs, p.URL) && !p.Image.IsZero() {
 			found[p.Image.Digest] = true
 		}

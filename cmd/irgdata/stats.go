@@ -111,6 +111,10 @@ func (d *dataset) account(ctx context.Context, s manifests.Settings) (manifests.
 	if err != nil {
 		return manifests.Account{}, err
 	}
+	purged, err := d.ledger.PurgedCosts(ctx)
+	if err != nil {
+		return manifests.Account{}, err
+	}
 	var needed []manifests.ModeSteps
 	if len(s.Modes) > 0 {
 		wanted, err := modes.Select(s.Modes)
@@ -125,7 +129,7 @@ func (d *dataset) account(ctx context.Context, s manifests.Settings) (manifests.
 			needed = append(needed, n)
 		}
 	}
-	return manifests.NewAccount(costs, servers, doubles, prices, needed), nil
+	return manifests.NewAccount(costs, servers, doubles, purged, prices, needed), nil
 }
 
 func (s stats) print(w io.Writer) {
@@ -152,6 +156,9 @@ func (s stats) print(w io.Writer) {
 	fmt.Fprintf(t, "  all\t\t%s\n", usageColumns(s.Account.Total))
 	if s.Account.Doubles.Calls > 0 {
 		fmt.Fprintf(t, "  made twice, on top\t\t%s\n", usageColumns(s.Account.Doubles))
+	}
+	if s.Account.Removed.Calls > 0 {
+		fmt.Fprintf(t, "  of removed pairs, on top\t\t%s\n", usageColumns(s.Account.Removed))
 	}
 	if s.Then != nil {
 		fmt.Fprintf(t, "  until snapshot %d\t\t%s\n", snap.Number, usageColumns(s.Then.Total))
