@@ -96,9 +96,12 @@ func (d *dataset) inParts() bool { return !filter.Selects(d.selectOptions()) }
 
 // keepProvenance lays beside the snapshot what it was made from.
 func (d *dataset) keepProvenance(ctx context.Context, b base, r result, parts []manifests.Part) error {
+	if r.unchanged {
+		return manifests.PutProvenance(ctx, d.store, r.snapshot, b.from)
+	}
 	from := manifests.Provenance{Calls: int64(r.calls.Made + r.calls.Reused), Parts: parts}
 	if !d.unsettled && r.calls.Failed+r.calls.Invalid == 0 {
-		now, err := ingest.InputsOf(ctx, d.feeds, d.admission, manifests.NewCatalog(d.store))
+		now, err := ingest.InputsOf(ctx, d.feeds, d.admission, d.catalog)
 		if err != nil {
 			return err
 		}

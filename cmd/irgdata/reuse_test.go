@@ -236,6 +236,15 @@ func TestPreviewDecidesNothing(t *testing.T) {
 	if diff := cmp.Diff(full.snapshot.Content, r.build(root).snapshot.Content); diff != "" {
 		t.Errorf("before the preview (-) and after (+):\n%s", diff)
 	}
+	r.change = preview
+	r.build(root)
+	r.change = all
+	for _, published := range []bool{true, false} { // after the preview, and after itself
+		b := r.build(root)
+		if diff := cmp.Diff(full.snapshot.Content, b.snapshot.Content); diff != "" || !b.unchanged || b.published != published {
+			t.Errorf("unchanged %v, published %v\n%s", b.unchanged, b.published, diff)
+		}
+	}
 }
 
 // TestOtherProgramTakesNothingOver: where the version does not tell the code, as of
