@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -38,18 +40,33 @@ type catalogHeader struct {
 	Source string `json:"source,omitempty"`
 }
 
-// Catalog is the catalog in a store.
+// Catalog is the catalog in a store. It is safe for concurrent use.
 type Catalog struct {
 	store    blob.Store
 	readOnly bool
+
+	mu   sync.Mutex
+	used map[irgdata.Digest]int // numbers of the records loaded and saved
 }
 
 // NewCatalog keeps records in the store.
-func NewCatalog(store blob.Store) *Catalog { return &Catalog{store: store} }
+func NewCatalog(store blob.Store) *Catalog {
+	return &Catalog{store: store, used: map[irgdata.Digest]int{}}
+}
 
 // ReadOnly is the same catalog for one who leaves no trace: what is saved to it
 // is not kept.
-func (c *Catalog) ReadOnly() *Catalog { return &Catalog{store: c.store, readOnly: true} }
+func (c *Catalog) ReadOnly() *Catalog {
+	read := NewCatalog(c.store)
+	read.readOnly = true
+	return read
+}
+
+func (c *Catalog) use(unit irgdata.Digest, number int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.used[unit] = number
+}
 
 // Record is what the catalog knows of a unit.
 type Record struct {
@@ -74,6 +91,7 @@ func (c *Catalog) Load(ctx context.Context, unit irgdata.Digest) (Record, error)
 		}
 		r.Number = max(r.Number, recordNumber(o.Key, unit))
 	}
+	c.use(unit, r.Number)
 	if r.Number == 0 {
 		return r, nil
 	}
@@ -111,7 +129,8 @@ func (c *Catalog) Each(ctx context.Context, see func(Record) error) error {
 	return nil
 }
 
-// Numbers lists the units with the numbers of their newest records.
+// Numbers lists the units with the numbers of their records: of those that were
+// loaded or saved here, what these were, and of the others the newest ones.
 func (c *Catalog) Numbers(ctx context.Context) (map[irgdata.Digest]int, error) {
 	numbers := map[irgdata.Digest]int{}
 	for o, err := range c.store.List(ctx, catalogPrefix) {
@@ -124,6 +143,9 @@ func (c *Catalog) Numbers(ctx context.Context) (map[irgdata.Digest]int, error) {
 		}
 		numbers[unit] = max(numbers[unit], recordNumber(o.Key, unit))
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.Copy(numbers, c.used)
 	return numbers, nil
 }
 
@@ -153,6 +175,7 @@ func (c *Catalog) Save(ctx context.Context, unit irgdata.Digest, r Record) (kept
 	if err != nil {
 		return false, fmt.Errorf("catalog: %w", err)
 	}
+	c.use(unit, r.Number+1)
 	return true, nil
 }
 

@@ -62,3 +62,28 @@ func TestCatalog(t *testing.T) {
 	}
 	check(3, items(`1`))
 }
+
+// TestCatalogTellsWhatWasUsed: a record that another run keeps after this one has
+// loaded or saved its own is not the one that was used.
+func TestCatalogTellsWhatWasUsed(t *testing.T) {
+	store := newStore(t)
+	loaded, saved, other := manifests.NewCatalog(store), manifests.NewCatalog(store), manifests.NewCatalog(store)
+	unit := irgdata.DigestOf([]byte("unit"))
+	save := func(c *manifests.Catalog, number int) {
+		t.Helper()
+		if kept, err := c.Save(t.Context(), unit, manifests.Record{Number: number, Items: []json.RawMessage{}}); err != nil || !kept {
+			t.Fatal(kept, err)
+		}
+	}
+	save(other, 0)
+	if _, err := loaded.Load(t.Context(), unit); err != nil {
+		t.Fatal(err)
+	}
+	save(saved, 1)
+	save(other, 2)
+	for want, c := range map[int]*manifests.Catalog{1: loaded, 2: saved, 3: manifests.NewCatalog(store)} {
+		if n, err := c.Numbers(t.Context()); err != nil || n[unit] != want {
+			t.Errorf("record %d, %v, want %d", n[unit], err, want)
+		}
+	}
+}

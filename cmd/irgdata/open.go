@@ -48,6 +48,7 @@ type dataset struct {
 	admission  *ingest.Admission
 	benchmarks []benchmarks.Item  // prompts that must not be trained on
 	removed    *manifests.Removed // as of when the pairs were read
+	catalog    *manifests.Catalog // from which they were read
 	unsettled  bool               // another reading of the same sources could give other pairs
 	parts      export.PartSizes
 	prompts    modes.Prompts

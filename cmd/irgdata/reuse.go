@@ -96,13 +96,18 @@ func (d *dataset) inParts() bool { return !filter.Selects(d.selectOptions()) }
 
 // keepProvenance lays beside the snapshot what it was made from.
 func (d *dataset) keepProvenance(ctx context.Context, b base, r result, parts []manifests.Part) error {
+	if r.unchanged {
+		return manifests.PutProvenance(ctx, d.store, r.snapshot, b.from)
+	}
 	from := manifests.Provenance{Calls: int64(r.calls.Made + r.calls.Reused), Parts: parts}
 	if !d.unsettled && r.calls.Failed+r.calls.Invalid == 0 {
-		now, err := ingest.InputsOf(ctx, d.feeds, d.admission, manifests.NewCatalog(d.store))
-		if err != nil {
-			return err
-		}
-		if now.Units == b.inputs.Units { // else it was changed while it was read
+		now, err := ingest.InputsOf(ctx, d.feeds, d.admission, d.catalog)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil: // the pairs were read, and the snapshot is published
+			d.log.Warn("the next build reads the sources again: whether they are still as they were cannot be told", "error", err)
+		case now.Units == b.inputs.Units: // else it was changed while it was read
 			from.Inputs = d.inputsDigest(b, now)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,10 +28,14 @@ type refresher struct {
 	folder madeFolder
 	change func(*dataset) // before it is opened
 	model  runtime.Model
+	source func(ingest.Source) ingest.Source // puts another one in its place
 }
 
 func newRefresher(t *testing.T) *refresher {
-	return &refresher{t: t, folder: newMadeFolder(120, 32), change: func(*dataset) {}, model: instantModel{}}
+	return &refresher{
+		t: t, folder: newMadeFolder(120, 32), change: func(*dataset) {}, model: instantModel{},
+		source: func(s ingest.Source) ingest.Source { return s },
+	}
 }
 
 // build builds in the folder root, in parts of few items.
@@ -47,7 +52,7 @@ func (r *refresher) build(root string) result {
 	if err := d.open(r.t.Context(), write); err != nil {
 		r.t.Fatal(err)
 	}
-	d.feeds = []ingest.Feed{{Source: ingest.NewFolder("made", r.folder, ".", ingest.Columns{})}}
+	d.feeds = []ingest.Feed{{Source: r.source(ingest.NewFolder("made", r.folder, ".", ingest.Columns{}))}}
 	result, err := d.run(r.t.Context(), newProgress(io.Discard))
 	if err := errors.Join(err, d.close(r.t.Context())); err != nil {
 		r.t.Fatal(err)
@@ -236,6 +241,15 @@ func TestPreviewDecidesNothing(t *testing.T) {
 	if diff := cmp.Diff(full.snapshot.Content, r.build(root).snapshot.Content); diff != "" {
 		t.Errorf("before the preview (-) and after (+):\n%s", diff)
 	}
+	r.change = preview
+	r.build(root)
+	r.change = all
+	for _, published := range []bool{true, false} { // after the preview, and after itself
+		b := r.build(root)
+		if diff := cmp.Diff(full.snapshot.Content, b.snapshot.Content); diff != "" || !b.unchanged || b.published != published {
+			t.Errorf("unchanged %v, published %v\n%s", b.unchanged, b.published, diff)
+		}
+	}
 }
 
 // TestOtherProgramTakesNothingOver: where the version does not tell the code, as of
@@ -259,5 +273,37 @@ func TestOtherProgramTakesNothingOver(t *testing.T) {
 	said, err := build.CombinedOutput()
 	if err != nil || strings.Contains(string(said), "taken") {
 		t.Errorf("another program: %v\n%s", err, said)
+	}
+}
+
+// goneSource is away from its third listing on.
+type goneSource struct {
+	ingest.Source
+	listed int
+}
+
+func (s *goneSource) Units(ctx context.Context) iter.Seq2[ingest.Unit, error] {
+	if s.listed++; s.listed < 3 {
+		return s.Source.Units(ctx)
+	}
+	return func(yield func(ingest.Unit, error) bool) { yield(ingest.Unit{}, errors.New("it is away")) }
+}
+
+// TestRefreshOfGoneSource: a source that is away when all of it has been read is
+// no matter of the build, and the next one reads it again.
+func TestRefreshOfGoneSource(t *testing.T) {
+	t.Parallel()
+	r := newRefresher(t)
+	root := t.TempDir()
+	r.source = func(s ingest.Source) ingest.Source { return &goneSource{Source: s} }
+	if first := r.build(root); !first.published {
+		t.Error("nothing was published")
+	}
+	r.source = newRefresher(t).source
+	if second := r.build(root); second.unchanged || second.published || second.takenOver != second.snapshot.Counts.Items {
+		t.Errorf("unchanged %v, published %v, %d taken over", second.unchanged, second.published, second.takenOver)
+	}
+	if !r.build(root).unchanged {
+		t.Error("the third build had something to do")
 	}
 }

@@ -150,15 +150,15 @@ func (d *dataset) pairs(ctx context.Context, a access, saw func()) (iter.Seq2[ir
 		return nil, err
 	}
 	o.Removed = d.removed
-	catalog := manifests.NewCatalog(d.store)
+	d.catalog = manifests.NewCatalog(d.store)
 	if a != write {
-		catalog = catalog.ReadOnly()
+		d.catalog = d.catalog.ReadOnly()
 		keep = func(context.Context, []byte) error { return nil }
 		if o.Work, err = d.temporary(); err != nil {
 			return nil, err
 		}
 	}
-	return d.warnOfEmpty(ingest.Open(ctx, d.feeds, d.admission, o, catalog, keep)), nil
+	return d.warnOfEmpty(ingest.Open(ctx, d.feeds, d.admission, o, d.catalog, keep)), nil
 }
 
 // warnOfEmpty says which sources gave nothing, when all of them were read.
