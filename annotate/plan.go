@@ -340,10 +340,10 @@ func (a *Annotator) StepNames() []string {
 	return names
 }
 
-// CallsDigest is that of all kinds of call, with everything that shapes them but
-// the run's options.
+// CallsDigest is that of all steps and questions, with everything that shapes
+// their calls but the run's options.
 func (a *Annotator) CallsDigest() (irgdata.Digest, error) {
-	text, err := json.Marshal(a.calls)
+	text, err := json.Marshal([]any{a.steps, a.questions})
 	if err != nil {
 		return irgdata.Digest{}, fmt.Errorf("annotate: digest the calls: %w", err)
 	}

@@ -2,6 +2,7 @@ package export
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/parquet"
 	"github.com/irgdata/irgdata/manifests"
+	"github.com/irgdata/irgdata/modes"
 )
 
 // partWriter writes one part after another. One goroutine uses it.
@@ -108,7 +110,15 @@ func (w *partWriter) end(ctx context.Context, key irgdata.Digest) error {
 
 // takeOver puts a part of the snapshot before in the place of its items.
 func (w *partWriter) takeOver(part manifests.Part) error {
-	if _, err := io.Copy(w.members.buffer, w.previous.membersOf(part)); err != nil {
+	sameModes := slices.EqualFunc(part.Counts.Modes, w.o.Modes, func(m manifests.ModeCount, wanted modes.Mode) bool { return m.Mode == wanted.Name })
+	if !sameModes {
+		return errors.New("take over a part: it counts other modes: delete provenance/ of the store")
+	}
+	n, err := io.Copy(w.members.buffer, w.previous.membersOf(part))
+	if want := part.Counts.Trajectories * int64(manifests.MemberBytes); err == nil && n != want {
+		err = fmt.Errorf("there are %d bytes of them, want %d: delete provenance/ of the store", n, want)
+	}
+	if err != nil {
 		return fmt.Errorf("take over the members of a part: %w", err)
 	}
 	part.First = w.total.c.Trajectories

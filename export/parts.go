@@ -29,12 +29,16 @@ type PartSizes struct{ Least, Mean, Most int }
 // DefaultPartSizes are those of datasets that are not tiny.
 func DefaultPartSizes() PartSizes { return PartSizes{Least: 256, Mean: 1024, Most: 4096} }
 
+// mostPartText bounds the prompts of a part, whose items are held until it ends:
+// there are rejects of captions that are far too long.
+const mostPartText = 32 << 20
+
 // Cut marks the parts of the sequence. What of a part is not in the items is in
 // the key. The items of a part that is known are taken out.
 func Cut(items iter.Seq2[irgdata.Item[irgdata.Pair], error], key irgdata.Digest, sizes PartSizes, known func(part irgdata.Digest) bool) iter.Seq2[irgdata.Item[irgdata.Pair], error] {
 	return func(yield func(irgdata.Item[irgdata.Pair], error) bool) {
 		var part []irgdata.Item[irgdata.Pair]
-		digest := irgdata.NewDigester("part/1").Digest(key)
+		digest, text := irgdata.NewDigester("part/1").Digest(key), 0
 		end := func() bool {
 			cut := irgdata.Cut{Part: digest.Sum()}
 			if cut.Known = known(cut.Part); !cut.Known {
@@ -44,7 +48,8 @@ func Cut(items iter.Seq2[irgdata.Item[irgdata.Pair], error], key irgdata.Digest,
 					}
 				}
 			}
-			part, digest = part[:0], irgdata.NewDigester("part/1").Digest(key)
+			clear(part) // else the longest part's prompts stay in memory
+			part, digest, text = part[:0], irgdata.NewDigester("part/1").Digest(key), 0
 			return yield(irgdata.Item[irgdata.Pair]{Cut: &cut}, nil)
 		}
 		for item, err := range items {
@@ -55,8 +60,9 @@ func Cut(items iter.Seq2[irgdata.Item[irgdata.Pair], error], key irgdata.Digest,
 			d := itemDigest(item)
 			part = append(part, item)
 			digest.Digest(d)
+			text += len(pairOf(item).Prompt)
 			last := len(part) >= sizes.Least && binary.BigEndian.Uint64(d[:8])%uint64(sizes.Mean) == 0
-			if (last || len(part) >= sizes.Most) && !end() {
+			if (last || len(part) >= sizes.Most || text >= mostPartText) && !end() {
 				return
 			}
 		}
@@ -66,11 +72,18 @@ func Cut(items iter.Seq2[irgdata.Item[irgdata.Pair], error], key irgdata.Digest,
 	}
 }
 
+// pairOf is the pair, or that which was rejected.
+func pairOf(item irgdata.Item[irgdata.Pair]) irgdata.Pair {
+	if item.Reject != nil {
+		return item.Reject.Pair
+	}
+	return item.Value
+}
+
 // itemDigest digests all fields of an item of ingest.
 func itemDigest(item irgdata.Item[irgdata.Pair]) irgdata.Digest {
-	d, p := irgdata.NewDigester("item/1"), item.Value
+	d, p := irgdata.NewDigester("item/1"), pairOf(item)
 	if r := item.Reject; r != nil {
-		p = r.Pair
 		d.Text(r.Mode).Text(r.Stage).Text(r.Rule).Text(r.Reason).Uint(math.Float64bits(r.Score))
 	}
 	d.Digest(p.ID).Text(p.Prompt).Text(p.Source).Text(p.Key).Text(p.License).Text(p.URL).Text(p.Language)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/irgdata/irgdata"
@@ -88,6 +89,31 @@ func TestCut(t *testing.T) {
 	}
 	if parts, _ := cuts(t, nil, noneKnown); len(parts) != 0 {
 		t.Errorf("nothing has parts %v", parts)
+	}
+}
+
+// TestCutBoundsMemory: a part of very long prompts ends early.
+func TestCutBoundsMemory(t *testing.T) {
+	long := irgdata.Item[irgdata.Pair]{Reject: &irgdata.Reject{Pair: irgdata.Pair{Prompt: strings.Repeat("x", 1<<20)}}}
+	items := func(yield func(irgdata.Item[irgdata.Pair], error) bool) {
+		for range 100 {
+			if !yield(long, nil) {
+				return
+			}
+		}
+	}
+	held, most := 0, 0
+	for item, err := range Cut(items, irgdata.Digest{}, DefaultPartSizes(), noneKnown) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if held++; item.Cut != nil {
+			held = 0
+		}
+		most = max(most, held)
+	}
+	if most != 32 {
+		t.Errorf("%d prompts of 1 MiB were held at a time, want 32", most)
 	}
 }
 

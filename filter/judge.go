@@ -145,7 +145,8 @@ func Invention(most float64) Rule {
 }
 
 // Scored rejects images whose number, as the scorer's model gave it, is not
-// between least and most. The rule's name is "scorer." and the name.
+// between least and most. The rule's name is "scorer." and the name; its version
+// has what it looks at.
 func Scored(name, model, number string, slots []irgdata.Slot, least, most float64) Rule {
 	threshold := least
 	if math.IsInf(least, -1) {
@@ -154,8 +155,9 @@ func Scored(name, model, number string, slots []irgdata.Slot, least, most float6
 	if math.IsInf(threshold, 0) {
 		threshold = 0 // it rejects none
 	}
+	looksAt := irgdata.NewDigester("scorer/1").Text(model).Text(number).Text(fmt.Sprint(slots)).Sum()
 	return Rule{
-		Name: "scorer." + name, Version: "1", Slots: slots, Unit: number, Threshold: threshold,
+		Name: "scorer." + name, Version: "1-" + looksAt.String()[:8], Slots: slots, Unit: number, Threshold: threshold,
 		Measure: judged(func(t irgdata.Trajectory, slot irgdata.Slot) (float64, bool) {
 			question := modes.ScorerQuestion(model)
 			if v, ok := modes.Judged(t, question, slot.String(), number); ok {

@@ -104,6 +104,15 @@ var formats = []struct {
 		newer: replace(`"format":1`, `"format":2`), refuses: "it has format 2 and this irgdata reads format 1: use the irgdata that wrote it",
 	},
 	{
+		name: "provenance", version: provenanceFormat,
+		reads: map[int]string{1: "1 parts, 368 calls"},
+		read: func(t *testing.T, f []byte) (string, error) {
+			p, err := decodeProvenance(f)
+			return fmt.Sprintf("%d parts, %d calls", len(p.Parts), p.Calls), err
+		},
+		newer: replace(`"format":1`, `"format":2`), refuses: "it has format 2 and this irgdata reads format 1",
+	},
+	{
 		name: "account", version: 1, // it has no number: fields that are added are left out when empty
 		reads: map[int]string{1: "24 calls"},
 		read: func(t *testing.T, f []byte) (string, error) {

@@ -37,6 +37,29 @@ func FuzzManifest(f *testing.F) {
 	})
 }
 
+// FuzzProvenance: whatever a provenance holds, reading it gives parts whose
+// counts add up, or an error.
+func FuzzProvenance(f *testing.F) {
+	part := Part{Counts: Counts{Funnels: []Funnel{Losses{}.Funnel("", 0)}}}
+	sound, err := Provenance{Calls: 1, Parts: []Part{part}}.encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	if _, err := decodeProvenance(sound); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(sound)
+	f.Add([]byte("{}"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		p, err := decodeProvenance(text)
+		for _, part := range p.Parts {
+			if c := part.Counts; err == nil && (len(c.Funnels) != 1+len(c.Modes) || c.Items != c.Trajectories+c.Rejected) {
+				t.Errorf("counts %+v", c)
+			}
+		}
+	})
+}
+
 // FuzzSegment: a segment of any bytes is read or refused, and what is read is
 // written and read again as it was.
 func FuzzSegment(f *testing.F) {

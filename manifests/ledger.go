@@ -61,6 +61,7 @@ func (c Call) Failed() bool { return c.Rule != "" }
 type Ledger struct {
 	path    string
 	db      *sql.DB
+	lookup  *sql.Stmt // prepared: most of a look-up would be that
 	records chan pending
 	stop    chan struct{}
 	stopped chan struct{} // closed when the writer has ended
@@ -168,7 +169,12 @@ func OpenLedger(ctx context.Context, path string) (*Ledger, error) {
 		db.Close()
 		return nil, fmt.Errorf("open ledger %s: %w", path, err)
 	}
-	l := &Ledger{path: path, db: db, records: make(chan pending), stop: make(chan struct{}), stopped: make(chan struct{})}
+	lookup, err := db.PrepareContext(ctx, `SELECT `+callColumns+` FROM calls WHERE key = ?`)
+	if err != nil {
+		db.Close()
+		return nil, fmt.Errorf("open ledger %s: %w", path, err)
+	}
+	l := &Ledger{path: path, db: db, lookup: lookup, records: make(chan pending), stop: make(chan struct{}), stopped: make(chan struct{})}
 	go l.write()
 	return l, nil
 }
@@ -211,13 +217,13 @@ func prepare(ctx context.Context, db *sql.DB) error {
 func (l *Ledger) Close() error {
 	close(l.stop)
 	<-l.stopped
-	return l.db.Close()
+	return errors.Join(l.lookup.Close(), l.db.Close())
 }
 
 // Lookup finds a recorded call.
 func (l *Ledger) Lookup(ctx context.Context, key irgdata.Digest) (call Call, found bool, err error) {
 	call.Key = key
-	err = scanCall(l.db.QueryRowContext(ctx, `SELECT `+callColumns+` FROM calls WHERE key = ?`, key[:]), &call)
+	err = scanCall(l.lookup.QueryRowContext(ctx, key[:]), &call)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Call{}, false, nil
 	}

@@ -16,6 +16,8 @@ import (
 // it a build makes everything again, to the same bytes.
 type Provenance struct {
 	Format int `json:"format"`
+	// Snapshot is the checksum of the manifest that it is of.
+	Snapshot irgdata.Digest `json:"snapshot,omitzero"`
 	// Inputs is the digest of all that decides the snapshot; zero if another
 	// build of the same inputs could give another one, as calls or downloads
 	// without an answer are tried again.
@@ -56,27 +58,46 @@ func ProvenanceKey(number int) string {
 	return fmt.Sprintf("%s%06d%s", provenancePrefix, number, manifestSuffix)
 }
 
-// PutProvenance keeps p for the snapshot of that number, in the place of what is
-// there.
-func PutProvenance(ctx context.Context, store blob.Store, number int, p Provenance) error {
-	text, err := p.encode()
+// PutProvenance keeps p for the snapshot, in the place of what is there. Of too
+// many parts none is kept.
+func PutProvenance(ctx context.Context, store blob.Store, s Snapshot, p Provenance) error {
+	p.Snapshot = s.Checksum
+	text, err := p.encodeWithin(maxProvenance)
 	if err == nil {
-		err = blob.PutBytes(ctx, store, ProvenanceKey(number), text, blob.PutOptions{})
+		err = blob.PutBytes(ctx, store, ProvenanceKey(s.Number), text, blob.PutOptions{})
 	}
 	if err != nil {
-		return fmt.Errorf("keep the provenance of snapshot %d: %w", number, err)
+		return fmt.Errorf("keep the provenance of snapshot %d: %w", s.Number, err)
 	}
 	return nil
 }
 
 // LoadProvenance reads that of a snapshot. If there is none, or it is damaged,
-// it is empty.
-func LoadProvenance(ctx context.Context, store blob.Store, number int) (Provenance, error) {
-	p, err := readProvenance(ctx, store, number)
-	if errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrDamaged) {
+// or that of another snapshot which once had the number, it is empty.
+func LoadProvenance(ctx context.Context, store blob.Store, s Snapshot) (Provenance, error) {
+	p, err := readProvenance(ctx, store, s.Number)
+	if errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrDamaged) || err == nil && p.Snapshot != s.Checksum {
 		return Provenance{}, nil
 	}
 	return p, err
+}
+
+// dropProvenance deletes that of all snapshots, so that the next build goes
+// through all pairs.
+func dropProvenance(ctx context.Context, store blob.Store) (dropped int, err error) {
+	var keys []string
+	for o, err := range store.List(ctx, provenancePrefix) {
+		if err != nil {
+			return 0, fmt.Errorf("list the provenance: %w", err)
+		}
+		keys = append(keys, o.Key)
+	}
+	for _, key := range keys {
+		if err := store.Delete(ctx, key); err != nil {
+			return 0, fmt.Errorf("delete the provenance: %w", err)
+		}
+	}
+	return len(keys), nil
 }
 
 // readProvenance gives ErrNotExist if there is none, and ErrDamaged.
@@ -85,20 +106,41 @@ func readProvenance(ctx context.Context, store blob.Store, number int) (p Proven
 	if err != nil {
 		return p, fmt.Errorf("read the provenance of snapshot %d: %w", number, err)
 	}
-	err = json.Unmarshal(text, &p)
-	if err == nil && p.Format != provenanceFormat {
-		err = fmt.Errorf("it has format %d and this irgdata reads format %d", p.Format, provenanceFormat)
-	}
-	if err == nil {
-		var again []byte
-		if again, err = p.encode(); err == nil && !bytes.Equal(again, text) {
-			err = errors.New("its checksum does not fit")
-		}
-	}
-	if err != nil {
+	if p, err = decodeProvenance(text); err != nil {
 		return p, fmt.Errorf("read the provenance of snapshot %d: %w: %w", number, blob.ErrDamaged, err)
 	}
 	return p, nil
+}
+
+func decodeProvenance(text []byte) (p Provenance, err error) {
+	if err := json.Unmarshal(text, &p); err != nil {
+		return p, err
+	}
+	if p.Format != provenanceFormat {
+		return p, fmt.Errorf("it has format %d and this irgdata reads format %d", p.Format, provenanceFormat)
+	}
+	for i, part := range p.Parts {
+		if err := checkShards(part.Counts, part.Shards, part.Rejects); err != nil {
+			return p, fmt.Errorf("part %d: %w", i, err)
+		}
+		if part.First < 0 {
+			return p, fmt.Errorf("part %d begins after %d trajectories", i, part.First)
+		}
+	}
+	if again, err := p.encode(); err != nil || !bytes.Equal(again, text) {
+		return p, errors.New("it was changed: its checksum does not fit")
+	}
+	return p, nil
+}
+
+// encodeWithin encodes without the parts if there are more than most bytes.
+func (p Provenance) encodeWithin(most int) ([]byte, error) {
+	text, err := p.encode()
+	if err == nil && len(text) > most {
+		p.Parts = nil
+		text, err = p.encode()
+	}
+	return text, err
 }
 
 func (p Provenance) encode() ([]byte, error) {

@@ -90,7 +90,14 @@ func (r *Report) repairCatalog(ctx context.Context, _ *Ledger, o RepairOptions) 
 		}
 		o.mended(p.Key, "deleted: the next build goes through all pairs")
 	}
-	return nil
+	if len(r.problems(ShardPrefix))+len(r.problems(RejectPrefix)) == 0 {
+		return nil
+	}
+	dropped, err := dropProvenance(ctx, r.store) // else a build would take damaged shards over
+	if dropped > 0 {
+		o.mended(provenancePrefix, "deleted: the next build goes through all pairs, and makes damaged shards anew")
+	}
+	return err
 }
 
 // repairFromRows goes once through the rows of all sound shards, if anything is
@@ -324,6 +331,11 @@ func (r *Report) Forget(ctx context.Context, ledger *Ledger) (Unpainted, error) 
 	if err != nil {
 		return u, err
 	}
+	if len(lost) > 0 { // some may have been lost before, so that the marks do not change
+		if _, err := dropProvenance(ctx, r.store); err != nil {
+			return u, fmt.Errorf("repair: %w", err)
+		}
+	}
 	for image := range lost {
 		if err := markLost(ctx, r.store, image); err != nil {
 			return u, fmt.Errorf("repair: %w", err)
@@ -352,15 +364,22 @@ func (r *Report) Restore(ctx context.Context, encoded []byte) error {
 	return nil
 }
 
-// Latest returns the newest snapshot whose manifest and members were found
-// whole, or gives ErrNoSnapshot.
-func (r *Report) Latest(context.Context, blob.Store) (Snapshot, error) {
+// LatestFull is like the function of that name, of the snapshots whose manifest
+// and members were found whole.
+func (r *Report) LatestFull(context.Context, blob.Store) (Snapshot, error) {
+	latest, err := Snapshot{}, ErrNoSnapshot
 	for _, s := range slices.Backward(r.snapshots) {
-		if !r.damaged(s.Members.Key) {
+		if r.damaged(s.Members.Key) {
+			continue
+		}
+		if !s.Settings.Preview() {
 			return s, nil
 		}
+		if err != nil {
+			latest, err = s, nil
+		}
 	}
-	return Snapshot{}, ErrNoSnapshot
+	return latest, err
 }
 
 // insert adds a digest to a sorted set.

@@ -191,7 +191,15 @@ func (s Snapshot) check(number int) error {
 	if digest, err := s.Settings.Digest(); err != nil || digest != s.Configuration {
 		return errors.New("its configuration digest is not that of its settings")
 	}
-	c := s.Counts
+	if m := s.Members; m.Count != s.Counts.Trajectories || m.Count > 0 && m.Key != memberPrefix+m.Digest.String() {
+		return fmt.Errorf("it lists %d members in %.100q, want %d", m.Count, m.Key, s.Counts.Trajectories)
+	}
+	return checkShards(s.Counts, s.Shards, s.Rejects)
+}
+
+// checkShards reports counts that do not add up, and shards that do not hold
+// what is counted.
+func checkShards(c Counts, shards, rejectShards []Shard) error {
 	if c.Items != c.Trajectories+c.Rejected {
 		return fmt.Errorf("its counts do not add up: %d items, %d trajectories, %d rejected", c.Items, c.Trajectories, c.Rejected)
 	}
@@ -212,14 +220,11 @@ func (s Snapshot) check(number int) error {
 	if reasons != rejects {
 		return fmt.Errorf("its reasons count %d rejects, want %d", reasons, rejects)
 	}
-	if m := s.Members; m.Count != c.Trajectories || m.Count > 0 && m.Key != memberPrefix+m.Digest.String() {
-		return fmt.Errorf("it lists %d members in %.100q, want %d", m.Count, m.Key, c.Trajectories)
-	}
 	for _, list := range []struct {
 		shards []Shard
 		prefix string
 		rows   int64
-	}{{s.Shards, ShardPrefix, c.Trajectories}, {s.Rejects, RejectPrefix, rejects}} {
+	}{{shards, ShardPrefix, c.Trajectories}, {rejectShards, RejectPrefix, rejects}} {
 		var rows int64
 		for _, shard := range list.shards {
 			if shard.Key != shardKey(list.prefix, shard.Digest) || shard.Size <= 0 || shard.Rows <= 0 {

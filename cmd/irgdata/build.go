@@ -142,22 +142,8 @@ func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	r.calls = d.annotator.Tally().Total()
-	for _, part := range parts {
-		if !r.unchanged && b.previous.Knows(part.Key) {
-			r.takenOver += part.Counts.Items
-			r.calls.Reused += int(part.Calls)
-		}
-	}
-	if r.unchanged {
-		r.calls.Reused = int(b.from.Calls)
-	}
-	doubles, err := d.ledger.Doubles(ctx)
-	if err != nil {
+	if err := d.count(ctx, &r, b, parts); err != nil {
 		return r, err
-	}
-	for _, of := range doubles {
-		r.doubles += of.Calls
 	}
 	if r.published || !r.unchanged {
 		if err := d.keepAccount(ctx, r.snapshot); err != nil {
@@ -175,6 +161,26 @@ func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
 	p.phase("exporting")
 	r.exported, err = d.exports(ctx, r.snapshot)
 	return r, err
+}
+
+// count counts the calls of a run, and what it did not look at again.
+func (d *dataset) count(ctx context.Context, r *result, b base, parts []manifests.Part) error {
+	r.calls = d.annotator.Tally().Total()
+	if r.unchanged {
+		r.calls.Reused = int(b.from.Calls)
+	} else {
+		for _, part := range parts {
+			if b.previous.Knows(part.Key) {
+				r.takenOver += part.Counts.Items
+				r.calls.Reused += int(part.Calls)
+			}
+		}
+	}
+	doubles, err := d.ledger.Doubles(ctx)
+	for _, of := range doubles {
+		r.doubles += of.Calls
+	}
+	return err
 }
 
 // content goes that way up to the shards, of which nothing is published yet. It

@@ -18,13 +18,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// someCalls is a number of calls that each build of the harness makes.
-func someCalls(random *rand.Rand) int { return 1 + random.IntN(40) }
-
 // killed kills one build after another until one comes to its end or there were
 // enough: the first at some call, the others at random moments.
 func killed(t *testing.T, h *harness, s *site, random *rand.Rand) {
-	for kills := range 8 {
+	most := 8
+	if testing.Short() {
+		most = 3
+	}
+	for kills := range most {
 		var p *process
 		kill := func() { _ = p.Process.Kill() } // it may have ended
 		if kills == 0 {
@@ -56,7 +57,7 @@ func killed(t *testing.T, h *harness, s *site, random *rand.Rand) {
 // halted starts a build and halts its models at some call.
 func (s *site) halted(t *testing.T, random *rand.Rand) (p *process, release func()) {
 	t.Helper()
-	asked, release := s.models.halt(someCalls(random))
+	asked, release := s.models.halt(1 + random.IntN(s.calls))
 	t.Cleanup(release)
 	p = s.start(t)
 	select {

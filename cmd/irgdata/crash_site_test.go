@@ -51,6 +51,7 @@ type site struct {
 	bucket string
 	// undisturbed is a site whose build was left alone.
 	undisturbed *site
+	calls       int      // fewer than a build makes
 	last        *process // the build begun last
 	// finished are the answers that the ledger held when the last build began.
 	finished map[string]bool

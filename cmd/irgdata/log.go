@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -155,14 +156,12 @@ func (e logEntry) print(w io.Writer) {
 		fmt.Fprintf(w, "  pairs: %d new, %d changed, %d removed\n", c.Added, c.Changed, c.Removed)
 	}
 	for _, s := range e.Settings {
-		before, after := s.Before, s.After
-		if before == "" {
-			before = "–"
-		}
-		if after == "" {
-			after = "–"
-		}
-		fmt.Fprintf(w, "  %s: %s → %s\n", s.Name, shorten(before, 60), shorten(after, 60))
+		fmt.Fprintf(w, "  %s\n", settingChange(s, 60))
 	}
 	fmt.Fprintln(w)
+}
+
+// settingChange says in two values of at most n characters how a setting changed.
+func settingChange(s manifests.SettingChange, n int) string {
+	return fmt.Sprintf("%s: %s → %s", s.Name, shorten(cmp.Or(s.Before, "–"), n), shorten(cmp.Or(s.After, "–"), n))
 }

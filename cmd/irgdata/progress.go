@@ -29,6 +29,7 @@ type progress struct {
 	begun time.Time
 
 	items, kept int
+	taken       int // parts of the snapshot before
 	ended       bool
 }
 
@@ -70,20 +71,26 @@ func (p *progress) read() {
 // judged sees the items that have gone through all stages.
 func (p *progress) judged(calls *annotate.Tally, e *examples) func(irgdata.Item[irgdata.Judged]) {
 	return func(item irgdata.Item[irgdata.Judged]) {
-		if item.Cut != nil {
-			return
-		}
-		e.see(item)
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if item.Reject == nil {
-			p.kept++
+		switch {
+		case item.Cut != nil && item.Cut.Known:
+			p.taken++
+		case item.Cut == nil:
+			e.see(item)
+			if item.Reject == nil {
+				p.kept++
+			}
 		}
 		if p.bar == nil && time.Since(p.said) < plainEvery {
 			return
 		}
 		total := calls.Total()
-		p.say(fmt.Sprintf("read %d, kept %d, calls made %d, reused %d", p.items, p.kept, total.Made, total.Reused))
+		taken := ""
+		if p.taken > 0 {
+			taken = fmt.Sprintf("took over %s, of the others ", plural(int64(p.taken), "part"))
+		}
+		p.say(fmt.Sprintf("read %d, %skept %d, calls made %d, reused %d", p.items, taken, p.kept, total.Made, total.Reused))
 	}
 }
 

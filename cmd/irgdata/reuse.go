@@ -30,7 +30,7 @@ func (d *dataset) openBase(ctx context.Context, before manifests.Snapshot) (b ba
 		return b, err
 	}
 	if before.Number > 0 {
-		if b.from, err = manifests.LoadProvenance(ctx, d.store, before.Number); err != nil {
+		if b.from, err = manifests.LoadProvenance(ctx, d.store, before); err != nil {
 			return b, err
 		}
 	}
@@ -86,7 +86,7 @@ func (d *dataset) partKey(ctx context.Context) (irgdata.Digest, error) {
 		return doubles, err
 	}
 	shards := d.config.Shards
-	key := irgdata.NewDigester("part/1").Text(version()).Digest(settings).Digest(calls).Digest(lost).Digest(doubles)
+	key := irgdata.NewDigester("part/1").Text(codeIdentity()).Digest(settings).Digest(calls).Digest(lost).Digest(doubles)
 	return key.Uint(uint64(shards.Size)).Uint(uint64(shards.RowGroup)).Uint(uint64(shards.RowGroupRows)).Text(fmt.Sprint(d.parts)).Sum(), nil
 }
 
@@ -106,5 +106,5 @@ func (d *dataset) keepProvenance(ctx context.Context, b base, r result, parts []
 			from.Inputs = d.inputsDigest(b, now)
 		}
 	}
-	return manifests.PutProvenance(ctx, d.store, r.snapshot.Number, from)
+	return manifests.PutProvenance(ctx, d.store, r.snapshot, from)
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -172,5 +174,90 @@ func TestRefreshWithoutProvenance(t *testing.T) {
 	}
 	if now, err := blob.ReadAll(t.Context(), store, key, 1<<20); err != nil || len(now) != len(whole) {
 		t.Errorf("it was not noted anew: %v", err)
+	}
+}
+
+// TestPartKeyKnowsScorers: of which images which number decides is in the key of
+// parts, also where the same calls are made for it.
+func TestPartKeyKnowsScorers(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	seen := map[irgdata.Digest][]Scorer{}
+	for _, scorers := range [][]Scorer{
+		{{Name: "fine", Model: "one"}},
+		{{Name: "fine", Model: "two"}},
+		{{Name: "fine", Model: "one", Score: "sharp"}},
+		{{Name: "fine", Model: "one", Images: []string{"reference"}}},
+		{{Name: "fine", Model: "one", Images: []string{"reference"}}, {Name: "sharp", Model: "one", Images: []string{"improved"}}},
+		{{Name: "fine", Model: "one", Images: []string{"improved"}}, {Name: "sharp", Model: "one", Images: []string{"reference"}}},
+	} {
+		d, err := newInstantDataset(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.config.Models["one"], d.config.Models["two"] = Model{Kind: kindScorer}, Model{Kind: kindScorer}
+		d.config.Scorers = scorers
+		if err := d.open(t.Context(), write); err != nil {
+			t.Fatal(err)
+		}
+		b, err := d.openBase(t.Context(), manifests.Snapshot{})
+		if err := errors.Join(err, d.close(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if same, ok := seen[b.partKey]; ok {
+			t.Errorf("%+v and %+v have one key", same, scorers)
+		}
+		seen[b.partKey] = scorers
+	}
+}
+
+// TestPreviewDecidesNothing: which of similar pairs stays goes by the last
+// snapshot that is no preview, whether a build takes it over or not.
+func TestPreviewDecidesNothing(t *testing.T) {
+	t.Parallel()
+	r := newRefresher(t)
+	all := func(d *dataset) { d.config.Ingest.Duplicates.Images = ingest.DefaultImageDistance }
+	preview := func(d *dataset) { all(d); d.config.limit = 3 }
+	root := t.TempDir()
+	r.change = all
+	full := r.build(root)
+	r.change = preview
+	if p := r.build(root); !p.snapshot.Settings.Preview() || p.snapshot.Members.Digest == full.snapshot.Members.Digest {
+		t.Fatal("the preview has the pairs of the whole")
+	}
+	r.change = all
+	store, err := blob.NewFile(filepath.Join(root, "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Delete(t.Context(), manifests.ProvenanceKey(full.snapshot.Number)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(full.snapshot.Content, r.build(root).snapshot.Content); diff != "" {
+		t.Errorf("before the preview (-) and after (+):\n%s", diff)
+	}
+}
+
+// TestOtherProgramTakesNothingOver: where the version does not tell the code, as of
+// a test, another program goes through all pairs.
+func TestOtherProgramTakesNothingOver(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, samplePairs(t, 6), nil)
+	s.must(t, "build")
+	if said := s.must(t, "build"); !strings.Contains(said, "taken     all as it is") {
+		t.Fatalf("the same program says\n%s", said)
+	}
+	program, err := os.ReadFile(s.command(t.Context()).Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := s.command(t.Context(), "build")
+	build.Path = filepath.Join(t.TempDir(), "irgdata")
+	if err := os.WriteFile(build.Path, append(program, 0), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	said, err := build.CombinedOutput()
+	if err != nil || strings.Contains(string(said), "taken") {
+		t.Errorf("another program: %v\n%s", err, said)
 	}
 }

@@ -116,13 +116,13 @@ func (d *dataset) contaminated() (func(string) (string, float64, bool), error) {
 	return m.Contaminated, nil
 }
 
-// pairs reads the sources. Pairs of the newest snapshot are preferred to others
-// that are nearly the same. Saw, unless nil, is called for each item read.
+// pairs reads the sources. Pairs of the newest snapshot that is no preview are
+// preferred to others that are nearly the same. Saw, unless nil, is called for each item read.
 func (d *dataset) pairs(ctx context.Context, a access, saw func()) (iter.Seq2[irgdata.Item[irgdata.Pair], error], error) {
 	members := map[irgdata.Digest]struct{}{}
-	latest, inventory, keep := manifests.Latest, d.images.Inventory, d.keep
+	latest, inventory, keep := manifests.LatestFull, d.images.Inventory, d.keep
 	if d.repairing != nil {
-		latest, inventory, keep = d.repairing.Latest, d.repairing.Inventory, d.repairing.Restore
+		latest, inventory, keep = d.repairing.LatestFull, d.repairing.Inventory, d.repairing.Restore
 	}
 	parent, err := latest(ctx, d.store)
 	if err != nil && !errors.Is(err, manifests.ErrNoSnapshot) {

@@ -72,7 +72,7 @@ func changeLines(w io.Writer, r result) {
 		fmt.Fprintf(w, "  retried   %s that lacked an answer or a download; %s still do\n", plural(before, "item"), humanize.Comma(after))
 	}
 	for _, s := range r.diff.Settings {
-		fmt.Fprintf(w, "  setting   %s: %s → %s\n", s.Name, shorten(s.Before, 40), shorten(s.After, 40))
+		fmt.Fprintf(w, "  setting   %s\n", settingChange(s, 40))
 	}
 }
 
@@ -143,16 +143,26 @@ func modeTable(w io.Writer, c manifests.Counts) {
 	fmt.Fprintln(w)
 }
 
-// reasonTable lists the rejected items, with the first of each reason as an
-// example where one is known, and then the rows that kept trajectories lost.
+// reasonTable lists the rejected items, with one of each reason as an example
+// where one is known, as none is of what was taken over, and then the rows that
+// kept trajectories lost.
 func reasonTable(w io.Writer, c manifests.Counts, examples map[manifests.ReasonCount]string) {
+	lacks := func(r manifests.ReasonCount) bool {
+		r.Count = 0
+		_, seen := examples[r]
+		return r.Mode == "" && !seen
+	}
+	title := "rejected items"
+	if examples != nil {
+		title += ", and one of each kind"
+		if slices.ContainsFunc(c.Reasons, lacks) {
+			title += " that is not taken over"
+		}
+	}
 	for _, table := range []struct {
 		title   string
 		ofModes bool
-	}{{"rejected items, and the first of each kind", false}, {"modes lost by kept trajectories", true}} {
-		if examples == nil {
-			table.title, _, _ = strings.Cut(table.title, ",")
-		}
+	}{{title, false}, {"modes lost by kept trajectories", true}} {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		rows := 0
 		for _, reason := range c.Reasons {
