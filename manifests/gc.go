@@ -97,9 +97,8 @@ const collectors = 16
 // Needed are the shards, rejects, members and provenance of all snapshots that have not
 // expired, the newest record of each unit of the catalog, and all images but
 // those of removed pairs: a source may no longer have what came from it. Nothing
-// else of the store is ever deleted: not the newest snapshot,
-// not the newest that is no preview, no manifest, tag, removal or segment of the
-// ledger.
+// else of the store is ever deleted: not the newest snapshot, not the newest that is
+// no preview, no manifest, tag or removal.
 //
 // If what was removed is to go, purge is called when the snapshots from before have
 // expired, with these and with their shards that no other snapshot has, before

@@ -237,3 +237,44 @@ func TestPurgeBesideOthers(t *testing.T) {
 		})
 	}
 }
+
+// TestDamagedPurge: what says which calls were purged is damaged. It is found and
+// named, and no ledger is opened as if nothing had been purged; a repair deletes it,
+// and the next purge writes it anew.
+func TestDamagedPurge(t *testing.T) {
+	store := newStore(t)
+	l := newLedger(t)
+	record(t, l, secret(0, 0), made(1, 0))
+	push(t, l, store)
+	o := manifests.PurgeOptions{Pairs: []irgdata.Digest{secret(0, 0).Asked.Pair}}
+	if _, err := manifests.Purge(t.Context(), store, l, o); err != nil {
+		t.Fatal(err)
+	}
+	key := ""
+	for object, err := range store.List(t.Context(), "purged/") {
+		if key = object.Key; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := blob.PutBytes(t.Context(), store, key, bytes.Repeat([]byte{1}, len(irgdata.Digest{})), blob.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	other := newLedger(t)
+	if _, err := other.Pull(t.Context(), store); !errors.Is(err, blob.ErrDamaged) || !strings.Contains(err.Error(), "verify --repair") {
+		t.Fatalf("got %v", err)
+	}
+	report, err := manifests.Verify(t.Context(), store, manifests.Snapshot{}, manifests.VerifyOptions{Full: true, Work: t.TempDir()})
+	if err != nil || !slices.ContainsFunc(report.Problems, func(p manifests.Problem) bool { return p.Key == key }) {
+		t.Fatalf("found %v, %v", report.Problems, err)
+	}
+	if err := report.Repair(t.Context(), other, manifests.RepairOptions{Work: t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
+	record(t, other, secret(0, 1))
+	push(t, other, store) // nothing keeps it out
+	if _, err := manifests.Purge(t.Context(), store, other, o); err != nil {
+		t.Fatal(err)
+	}
+	wantPurged(t, store, "after the next purge")
+	wantLedger(t, other, []int{1}, 2, 0, "this ledger")
+}

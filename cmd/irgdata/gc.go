@@ -154,9 +154,17 @@ func (d *dataset) purge(ctx context.Context, before []manifests.Snapshot, going 
 	if err != nil {
 		return needs, done, err
 	}
+	// A source that the catalog does not keep may have a pair, too.
+	newest, err := manifests.Latest(ctx, d.store)
+	if err == nil {
+		err = newest.Members.Each(ctx, d.store, func(m manifests.Member) { pairs.see(m.ID, false) })
+	}
+	if err != nil && !errors.Is(err, manifests.ErrNoSnapshot) {
+		return needs, done, err
+	}
 	ids, calls, unread, err := manifests.RemovedRows(ctx, d.store, going, func(p irgdata.Pair) bool {
 		removal, _ := removed.Pair(p)
-		return removal != nil
+		return removal != nil && !pairs.stays[p.ID]
 	})
 	if err != nil {
 		return needs, done, err
@@ -250,7 +258,7 @@ func (d *dataset) printCollected(w io.Writer, done manifests.Collected, o manife
 	}
 	p := done.Purged
 	for _, e := range p.Exports {
-		fmt.Fprintf(w, "An export holds what was removed, or may; it is a copy that gc leaves: delete %s yourself.\n", here(e))
+		fmt.Fprintf(w, "An export may hold what was removed, and is a copy that gc leaves: delete %s yourself.\n", here(e))
 	}
 	for _, key := range p.Unread {
 		fmt.Fprintf(w, "%s could not be read: calls of an older irgdata that only it names may be left.\n", d.store.URL(key))

@@ -41,7 +41,7 @@ where the whole source was removed. The rejects name the place of removed pairs
 and nothing of what they say.
 
 The bytes are in earlier snapshots still. 'irgdata gc --removed' expires these
-and deletes them.`,
+and deletes them, and what models said and painted.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.load(cmd)

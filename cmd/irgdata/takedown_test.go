@@ -332,8 +332,11 @@ func TestTakedown(t *testing.T) {
 			}
 			check("after gc", "work")
 			settled := objects(t, store, "")
-			for _, work := range []string{"work", "other", "third", "work"} {
+			for i, work := range []string{"work", "other", "third", "work"} {
 				out := d.command(t, work, "refresh")
+				if i == 0 && !strings.Contains(out, "8 items as they are in snapshot 2") {
+					t.Errorf("the first refresh takes over nothing:\n%s", out)
+				}
 				if !strings.Contains(out, "no model call was made") || !strings.Contains(out, "Snapshot 2 already holds exactly this") {
 					t.Errorf("a refresh on machine %q:\n%s", work, out)
 				}
