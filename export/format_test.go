@@ -335,6 +335,42 @@ func TestLLaVARoundTrip(t *testing.T) {
 	compare(t, export.LLaVA, m, formatItems, got)
 }
 
+// TestLLaVALeavesOutMarks: a text that holds a mark of a medium would have the
+// readers look for a medium that is not there.
+func TestLLaVALeavesOutMarks(t *testing.T) {
+	t.Parallel()
+	prompts := []string{"a cat", "an <image> of a cat", "a <video>", "<audio>", "<images> and a <Video>"}
+	store := newStore(t)
+	pictures := images.NewStore(store)
+	marked := func(yield func(irgdata.Item[irgdata.Judged], error) bool) {
+		i := 0
+		for it, err := range items(t.Context(), 6, pictures) {
+			if pair := &it.Value.Trajectory.Pair; it.Reject == nil {
+				pair.Prompt = prompts[i]
+				pair.ID = irgdata.PairID(pair.Prompt, pair.Image.Digest)
+				i++
+			}
+			if !yield(it, err) || err != nil {
+				return
+			}
+		}
+	}
+	s, err := publishItems(t.Context(), store, marked, pictures, shardOptions(t, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, dest := written(t, store, s, export.LLaVA, export.Selection{})
+	files := tree(t, dest.URL("."))
+	for _, l := range m.Modes {
+		if l.Rows != 2 || l.LeftOut != 3 {
+			t.Errorf("%s has %d rows, %d left out", l.Mode, l.Rows, l.LeftOut)
+		}
+		if text := files[l.Files[0].Path]; strings.Contains(text, "<video>") || strings.Contains(text, "<audio>") {
+			t.Errorf("%s holds a mark without its medium", l.Mode)
+		}
+	}
+}
+
 // TestMDSRoundTrip reads shards after the definition of the format in
 // streaming/base/format/mds/reader.py.
 func TestMDSRoundTrip(t *testing.T) {

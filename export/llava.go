@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/irgdata/irgdata"
@@ -22,9 +23,13 @@ type llava struct {
 	lanes   lanes[textFile]
 }
 
-// imageMark stands in a text for the next image. A text that holds it already
-// would be read as one more image, so its example is left out.
+// imageMark stands in a text for the next image.
 const imageMark = "<image>"
+
+// mediaMarks are what LLaMA-Factory and ms-swift count in texts: a mark without
+// its image, video or audio ends a training of LLaMA-Factory. An example of
+// which a text holds one by itself is left out.
+var mediaMarks = []string{imageMark, "<video>", "<audio>"}
 
 func newLLaVA(dest blob.Store, o Options, there *whole) *llava {
 	return &llava{dest: dest, prompts: o.Prompts, images: newImageFiles(dest, there), lanes: lanes[textFile]{whole: there}}
@@ -64,7 +69,7 @@ func (f *llava) encode(ctx context.Context, x example) (sample, error) {
 			shown, marks = append(shown, part.Image), append(marks, imageMark)
 		}
 		text := strings.Join(texts, "\n")
-		if strings.Contains(text, imageMark) {
+		if slices.ContainsFunc(mediaMarks, func(mark string) bool { return strings.Contains(text, mark) }) {
 			return nil, nil
 		}
 		made.Conversations = append(made.Conversations, shareGPTTurn{shareGPTRoles[m.Role], strings.Join(append(marks, text), "\n")})

@@ -16,6 +16,7 @@ and writes what it makes of each, which the tests of export/loader compare with.
 """
 
 import argparse
+import ast
 import base64
 import collections
 import contextlib
@@ -24,7 +25,9 @@ import importlib.machinery
 import importlib.util
 import io
 import json
+import os
 import pathlib
+import re
 import subprocess
 import sys
 import types
@@ -253,6 +256,41 @@ def stages(args, data, tokenizer):
         print(f"  {stage}: {len(packed.grouped_datasets)} modes, weights {packed.grouped_weights}, every row group once")
 
 
+def readme(args, data):
+    """What the export's README.md tells the user to do: its addition to
+    dataset_info.py, and its command, which the training script's own argument
+    classes parse."""
+    from transformers import HfArgumentParser
+
+    blocks = dict(re.findall(r"```(python|sh)\n(.*?)```", (args.export / "README.md").read_text(), re.DOTALL))
+    for language, text in blocks.items():
+        # An export of a bucket has no place of its own.
+        blocks[language] = re.sub("^   ", "", text, flags=re.MULTILINE).replace("/path/to/the/copy", str(args.export))
+    info = {mode: {} for mode in data.dataset_info.DATASET_INFO}
+    exec(blocks["python"], {"DATASET_INFO": info})
+    folders = {mode: entry["irgl"]["data_dir"] for mode, entry in info.items() if entry}
+
+    script = args.sft / "train/pretrain_unified_navit.py"
+    names = ["ModelArguments", "DataArguments", "TrainingArguments"]
+    classes = [n for n in ast.parse(script.read_text()).body if isinstance(n, ast.ClassDef) and n.name in names]
+    scope = {}
+    exec("from dataclasses import dataclass, field", scope)
+    exec(compile(ast.Module(classes, []), str(script), "exec"), scope)
+    said = subprocess.run(["bash", "-euc", "torchrun() { printf '%s\\0' \"$@\"; }\n" + blocks["sh"]], capture_output=True, cwd=args.sft, check=True)
+    words = said.stdout.decode().split("\0")[:-1]
+    at = words.index("train/pretrain_unified_navit.py")
+    launch = dict(word.lstrip("-").split("=") for word in words[:at])
+    model, reading, training = HfArgumentParser([scope[n] for n in names]).parse_args_into_dataclasses(words[at + 1:])
+
+    manifest = json.load(open(args.export / "export.json"))
+    want = {m["mode"]: str(args.export / m["mode"]) for m in manifest["modes"]}
+    ranks = int(launch["nnodes"]) * int(launch["nproc_per_node"])
+    told = folders, ranks, reading.num_workers, os.path.realpath(reading.dataset_config_file), training.num_replicate * training.num_shard
+    if told != (want, manifest["ranks"], manifest["workers"], str(args.export / "train_stage1.yaml"), manifest["ranks"]):
+        sys.exit(f"README.md tells to train with {told}")
+    print(f"  README.md: {ranks} processes with {reading.num_workers} workers, arguments and folders as the training script takes them")
+
+
 def pack(args, data, tokenizer):
     """Some packs through torch's DataLoader with two processes, as the training
     takes them."""
@@ -323,6 +361,7 @@ def main():
             entry = {"irgl": {"data_dir": str(args.export / mode)}}
         data.dataset_info.DATASET_INFO[mode].update(entry)
     if not args.numbers:
+        readme(args, data)
         stages(args, data, tokenizer)
     for layout in args.layouts:
         compare(args, data, reading, tokenizer, *map(int, layout.split("x")))

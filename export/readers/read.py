@@ -5,8 +5,8 @@
 Each EXPORT is a folder that `irgdata export --format …` wrote. What is read is
 compared with export.json: rows of each mode and split, images that decode, and
 as many images in each chat as beside it. A library that is not installed fails
-the formats that need it; requirements.txt has all of them. The exit status is 1
-if something is not as it should be.
+the formats that need it; requirements.txt has those of all formats but mds, mds.txt
+that of mds. The exit status is 1 if something is not as it should be.
 """
 
 import glob
