@@ -3,6 +3,7 @@ package manifests_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -29,6 +30,14 @@ func secret(i, machine int) manifests.Call {
 // wantPurged looks for the secret in all segments.
 func wantPurged(t *testing.T, store blob.Store, when string) {
 	t.Helper()
+	if strings.Contains(segmentTexts(t, store), secret(0, 0).Text) {
+		t.Fatalf("%s: a segment holds a call that was purged", when)
+	}
+}
+
+// segmentTexts is what all segments hold.
+func segmentTexts(t *testing.T, store blob.Store) (all string) {
+	t.Helper()
 	for _, key := range segmentKeys(t, store) {
 		compressed, err := blob.ReadAll(t.Context(), store, key, 1<<20)
 		if err != nil {
@@ -43,10 +52,9 @@ func wantPurged(t *testing.T, store blob.Store, when string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(string(text), secret(0, 0).Text) {
-			t.Fatalf("%s: %s holds a call that was purged", when, key)
-		}
+		all += string(text)
 	}
+	return all
 }
 
 // wantLedger compares what a ledger holds: calls of pairs, and what purged calls and
@@ -142,16 +150,17 @@ func TestPurge(t *testing.T) {
 // TestPurgeSurvivesEveryFault fails each operation of a purge in each way. No other
 // call is lost, and the next purge does the rest.
 func TestPurgeSurvivesEveryFault(t *testing.T) {
-	for _, fault := range []faultblob.Fault{faultblob.Before, faultblob.After, faultblob.Midway} {
-		for operation := 0; ; operation++ {
-			below := newStore(t)
+	for i, fault := range []faultblob.Fault{faultblob.Before, faultblob.After, faultblob.Midway} {
+		step := 1
+		if testing.Short() {
+			step = 3
+		}
+		for operation := i % step; ; operation += step {
+			below, l := newStore(t), newLedger(t)
 			for _, c := range []manifests.Call{secret(0, 0), made(1, 0), made(2, 0)} { // a segment each
-				l := newLedger(t)
 				record(t, l, c)
 				push(t, l, below)
 			}
-			l := newLedger(t)
-			pull(t, l, below)
 			o := manifests.PurgeOptions{Pairs: []irgdata.Digest{secret(0, 0).Asked.Pair}}
 			faulty := faultblob.New(below, faultblob.Nth(operation, fault))
 			_, err := manifests.Purge(t.Context(), faulty, l, o)
@@ -161,15 +170,24 @@ func TestPurgeSurvivesEveryFault(t *testing.T) {
 			if err != nil && !errors.Is(err, faultblob.ErrInjected) {
 				t.Fatalf("fault %d at operation %d: %v", fault, operation, err)
 			}
-			if calls, _ := ledgerContent(t, filledLedger(t, below)); len(calls) < 2 {
-				t.Fatalf("fault %d at operation %d: %d calls are left", fault, operation, len(calls))
-			}
+			wantOthers(t, below, fmt.Sprintf("fault %d at operation %d", fault, operation))
 			if _, err := manifests.Purge(t.Context(), below, l, o); err != nil {
 				t.Fatal(err)
 			}
 			wantPurged(t, below, "after the next purge")
 			wantLedger(t, l, []int{1, 2}, 1, 0, "this ledger")
-			wantLedger(t, filledLedger(t, below), []int{1, 2}, 1, 0, "another ledger")
+			wantOthers(t, below, "after the next purge")
+		}
+	}
+}
+
+// wantOthers looks for calls 1 and 2 in the segments.
+func wantOthers(t *testing.T, store blob.Store, when string) {
+	t.Helper()
+	text := segmentTexts(t, store)
+	for i := range 2 {
+		if key := made(i+1, 0).Key.String(); !strings.Contains(text, key) {
+			t.Fatalf("%s: no segment has call %s", when, key)
 		}
 	}
 }

@@ -414,11 +414,11 @@ func TestTakedownSurvivesEveryFault(t *testing.T) {
 			}
 		},
 	}
-	step := 12
+	step := 36
 	if os.Getenv("IRGDATA_TEST_TAKEDOWN") == "all" {
 		step = 1
 	} else if testing.Short() {
-		step = 40
+		step = 72
 	}
 	for i, way := range []string{"killed", "after", "before", "midway"} {
 		failed := 0
