@@ -262,10 +262,13 @@ def readme(args, data):
     classes parse."""
     from transformers import HfArgumentParser
 
-    blocks = dict(re.findall(r"```(python|sh)\n(.*?)```", (args.export / "README.md").read_text(), re.DOTALL))
-    for language, text in blocks.items():
-        # An export of a bucket has no place of its own.
-        blocks[language] = re.sub("^   ", "", text, flags=re.MULTILINE).replace("/path/to/the/copy", str(args.export))
+    # The place where it was written, or a copy of a bucket's export, is here.
+    written = next(iter(json.load(open(args.export / "dataset_info.json")).values()))["irgl"]["data_dir"]
+    text = (args.export / "README.md").read_text()
+    for place in ("/path/to/the/copy", written.rsplit("/", 1)[0]):
+        text = text.replace(place, str(args.export))
+    text = re.sub("^   ", "", text, flags=re.MULTILINE)
+    blocks = dict(re.findall(r"```(python|sh)\n(.*?)```", text, re.DOTALL))
     info = {mode: {} for mode in data.dataset_info.DATASET_INFO}
     exec(blocks["python"], {"DATASET_INFO": info})
     folders = {mode: entry["irgl"]["data_dir"] for mode, entry in info.items() if entry}
