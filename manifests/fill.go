@@ -91,10 +91,9 @@ func (f *filler) fill(ctx context.Context, path string) (err error) {
 	for _, name := range f.purged.names() {
 		f.segments[name] = true // nothing of it comes into the ledger
 	}
-	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: url.Values{"_pragma": {
+	db, err := openSQLite(path, url.Values{"_pragma": {
 		"journal_mode(OFF)", "synchronous(OFF)", "locking_mode(EXCLUSIVE)", "cache_size(-32768)",
-	}}.Encode()}).String()
-	db, err := sql.Open("sqlite", dsn)
+	}})
 	if err != nil {
 		return err
 	}
@@ -240,12 +239,12 @@ func (f *filler) insert(ctx context.Context, lines []segmentLine) error {
 			if err := putDouble(f.tx, double{line.Call, line.Double}, true); err != nil {
 				return err
 			}
-		case f.lost[line.Image.Digest]:
-			if err := noteLost(ctx, f.tx, line.Key); err != nil {
-				return err
-			}
 		case f.purged.call(line.Key, line.Call.Asked.Pair):
 			if err := putDouble(f.tx, line.Call.double(), true); err != nil {
+				return err
+			}
+		case f.lost[line.Image.Digest]:
+			if err := noteLost(ctx, f.tx, line.Key); err != nil {
 				return err
 			}
 		default:

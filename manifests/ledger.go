@@ -158,10 +158,9 @@ func OpenLedger(ctx context.Context, path string) (*Ledger, error) {
 	// WAL with full synchronisation: a committed call survives the loss of
 	// power, and readers do not wait for the writer. Every transaction of ours
 	// writes, so it takes the lock at its beginning, where waiting is possible.
-	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: url.Values{"_txlock": {"immediate"}, "_pragma": {
+	db, err := openSQLite(path, url.Values{"_txlock": {"immediate"}, "_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-32768)",
-	}}.Encode()}).String()
-	db, err := sql.Open("sqlite", dsn)
+	}})
 	if err != nil {
 		return nil, fmt.Errorf("open ledger %s: %w", path, err)
 	}
@@ -177,6 +176,11 @@ func OpenLedger(ctx context.Context, path string) (*Ledger, error) {
 	l := &Ledger{path: path, db: db, lookup: lookup, records: make(chan pending), stop: make(chan struct{}), stopped: make(chan struct{})}
 	go l.write()
 	return l, nil
+}
+
+func openSQLite(path string, options url.Values) (*sql.DB, error) {
+	file := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: options.Encode()}
+	return sql.Open("sqlite", file.String())
 }
 
 // prepare makes the schema in a new file and brings that of an old one up to

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/irgdata/irgdata"
@@ -54,7 +55,7 @@ func purge(ctx context.Context, store blob.Store, ledger *Ledger, p *purged, o P
 	if _, err := p.read(ctx, store); err != nil {
 		return done, err
 	}
-	digests := append(o.Pairs, o.Calls...)
+	digests := slices.Concat(o.Pairs, o.Calls)
 	if o.DryRun {
 		p.add(digests)
 	} else if err := p.put(ctx, store, digests); err != nil {

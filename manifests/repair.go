@@ -40,7 +40,7 @@ type RepairOptions struct {
 //
 // The ledger is open and no build uses it.
 func (r *Report) Repair(ctx context.Context, ledger *Ledger, o RepairOptions) error {
-	for _, repair := range []func(context.Context, *Ledger, RepairOptions) error{r.repairCatalog, r.repairFromRows, r.repairSegments} {
+	for _, repair := range []func(context.Context, *Ledger, RepairOptions) error{r.repairByDeleting, r.repairFromRows, r.repairSegments} {
 		if err := repair(ctx, ledger, o); err != nil {
 			return fmt.Errorf("repair: %w", err)
 		}
@@ -59,36 +59,25 @@ func (r *Report) problems(prefix string) []Problem {
 	return slices.DeleteFunc(slices.Clone(r.Problems), func(p Problem) bool { return !strings.HasPrefix(p.Key, prefix) || p.Key == prefix })
 }
 
-func (r *Report) repairCatalog(ctx context.Context, _ *Ledger, o RepairOptions) error {
-	for _, p := range r.problems(catalogPrefix) {
-		if err := r.store.Delete(ctx, p.Key); err != nil {
-			return err
+// expendable are the folders whose damaged objects are deleted, and what makes
+// good what they held.
+var expendable = []struct{ prefix, then string }{
+	{catalogPrefix, "the next build reads its part of the source again"},
+	{scorePrefix, "the next build measures anew what it held"},
+	{purgedPrefix, "`irgdata gc --removed` notes anew what was purged"},
+	{accountPrefix, "the ledger has what it summed up"},
+	{provenancePrefix, "the next build goes through all pairs"},
+}
+
+// repairByDeleting deletes what is damaged and can be done without.
+func (r *Report) repairByDeleting(ctx context.Context, _ *Ledger, o RepairOptions) error {
+	for _, e := range expendable {
+		for _, p := range r.problems(e.prefix) {
+			if err := r.store.Delete(ctx, p.Key); err != nil {
+				return err
+			}
+			o.mended(p.Key, "deleted: %s", e.then)
 		}
-		o.mended(p.Key, "deleted: the next build reads its part of the source again")
-	}
-	for _, p := range r.problems(scorePrefix) {
-		if err := r.store.Delete(ctx, p.Key); err != nil {
-			return err
-		}
-		o.mended(p.Key, "deleted: the next build measures anew what it held")
-	}
-	for _, p := range r.problems(purgedPrefix) {
-		if err := r.store.Delete(ctx, p.Key); err != nil {
-			return err
-		}
-		o.mended(p.Key, "deleted: `irgdata gc --removed` notes anew what was purged")
-	}
-	for _, p := range r.problems(accountPrefix) {
-		if err := r.store.Delete(ctx, p.Key); err != nil {
-			return err
-		}
-		o.mended(p.Key, "deleted: the ledger has what it summed up")
-	}
-	for _, p := range r.problems(provenancePrefix) {
-		if err := r.store.Delete(ctx, p.Key); err != nil {
-			return err
-		}
-		o.mended(p.Key, "deleted: the next build goes through all pairs")
 	}
 	if len(r.problems(ShardPrefix))+len(r.problems(RejectPrefix)) == 0 {
 		return nil
