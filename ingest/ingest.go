@@ -148,8 +148,11 @@ type Options struct {
 	Saw func()
 	// Unsettled, unless nil, is called by the same goroutine when the next run
 	// may make something else of the same units: what could not be read is tried
-	// again.
+	// again. It is called too when units are not those of Inputs.
 	Unsettled func()
+	// Inputs are those of the feeds as they were listed before. What the catalog
+	// knows of their units is read ahead. They may be zero.
+	Inputs Inputs
 }
 
 // Validate reports the first mistake.

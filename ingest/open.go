@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/internal/flow"
 	"github.com/irgdata/irgdata/manifests"
 )
 
@@ -64,11 +66,8 @@ func open(ctx context.Context, feeds []Feed, a *Admission, o Options, catalog *m
 		return err
 	}
 	n := 0
-	for line, err := range spool.entries() {
+	for line, err := range spool.entries(ctx, o.Workers) {
 		if err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
 			return err
 		}
 		p := line.Entry.pair(feeds[line.Feed].Source.Name(), feeds[line.Feed].License)
@@ -125,6 +124,9 @@ type removed struct {
 // was purged has no address any more and says itself what took it out, unless a
 // removal of more weight does since.
 func removalOf(all *manifests.Removed, source string, e Entry) *removed {
+	if e.Purged == nil && (all == nil || all.Newest == 0) {
+		return nil // without the making of a pair
+	}
 	r, whole := all.Pair(e.pair(source, ""))
 	if p := e.Purged; p != nil && (r == nil || whole && !p.Source) {
 		if r, whole = all.Number(p.Removal), p.Source; r == nil {
@@ -176,27 +178,59 @@ func (s *spool) write(line spooled) error {
 }
 
 // entries reads back what was written.
-func (s *spool) entries() iter.Seq2[spooled, error] {
+func (s *spool) entries(ctx context.Context, workers int) iter.Seq2[spooled, error] {
+	decoded := flow.Map(ctx, s.blocks(), flow.Options{Workers: workers}, func(_ context.Context, block []byte) (lines []spooled, err error) {
+		for text := range bytes.Lines(block) {
+			var line spooled
+			if err := json.Unmarshal(text, &line); err != nil {
+				return nil, fmt.Errorf("ingest: read the entries back: %w", err)
+			}
+			lines = append(lines, line)
+		}
+		return lines, nil
+	})
 	return func(yield func(spooled, error) bool) {
+		for lines, err := range decoded {
+			if err != nil {
+				yield(spooled{}, err)
+				return
+			}
+			for _, line := range lines {
+				if !yield(line, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// spoolBlock is about the size of the pieces in which a spool is read.
+const spoolBlock = 64 << 10
+
+// blocks reads back what was written, in pieces of whole lines.
+func (s *spool) blocks() iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
 		err := s.out.Flush()
 		if err == nil {
 			_, err = s.file.Seek(0, io.SeekStart)
 		}
-		dec := json.NewDecoder(bufio.NewReaderSize(s.file, 1<<20))
-		for {
-			var line spooled
+		in := bufio.NewReader(s.file)
+		for err == nil {
+			block := make([]byte, spoolBlock)
+			var n int
+			n, err = io.ReadFull(in, block)
+			block = block[:n]
 			if err == nil {
-				err = dec.Decode(&line)
+				var rest []byte
+				rest, err = in.ReadBytes('\n')
+				block = append(block, rest...)
 			}
-			if err == io.EOF {
+			if len(block) > 0 && !yield(block, nil) {
 				return
 			}
-			if err != nil {
-				err = fmt.Errorf("ingest: read the entries back: %w", err)
-			}
-			if !yield(line, err) || err != nil {
-				return
-			}
+		}
+		if err != io.EOF && err != io.ErrUnexpectedEOF {
+			yield(nil, fmt.Errorf("ingest: read the entries back: %w", err))
 		}
 	}
 }

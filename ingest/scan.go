@@ -7,6 +7,9 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"sync"
+
+	"github.com/sourcegraph/conc"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/flow"
@@ -29,7 +32,8 @@ type scanner struct {
 	admit   *Admission
 	catalog *manifests.Catalog // nil: nothing is known, nothing is kept
 	keep    Keep
-	holds   func(irgdata.Digest) bool // see Options.Inventory; nil: not asked for yet
+	holds   func() (func(irgdata.Digest) bool, error) // Options.Inventory, asked for once
+	changed bool                                      // a unit is not that of Options.Inputs
 }
 
 // run is a unit that is being read.
@@ -67,48 +71,43 @@ type job struct {
 // scan yields the entries of all feeds, in order. Entries of a unit that has
 // been read whole go into the catalog.
 func (s *scanner) scan(ctx context.Context) iter.Seq2[found, error] {
-	type done struct {
-		job
-		entry Entry
-	}
-	entries := flow.Map(ctx, s.jobs(ctx), flow.Options{Workers: max(s.o.Loaders, s.o.Workers)}, func(ctx context.Context, j job) (done, error) {
-		switch {
-		case j.ends:
-			return done{job: j}, nil
-		case j.known != nil:
-			return done{j, *j.known}, nil
-		}
-		entry, err := s.admit.admit(ctx, j.raw, func(ctx context.Context, e Entry, encoded []byte) error {
-			if s.removed(j.feed, e) {
-				return nil // its bytes must not come back
-			}
-			return s.keep(ctx, encoded)
-		})
-		if err != nil {
-			return done{}, fmt.Errorf("ingest %s of source %s: %w", j.raw.Key, s.feeds[j.feed].Source.Name(), err)
-		}
-		if entry.Rule == ruleDownload && !entry.Retry {
-			entry.Limits = s.o.Limits
-		}
-		return done{j, entry}, nil
-	})
 	return func(yield func(found, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		var listing conc.WaitGroup
+		defer listing.Wait()
+		defer cancel()
+		s.holds = sync.OnceValues(func() (func(irgdata.Digest) bool, error) { return s.o.Inventory(ctx) })
+		if s.o.Inventory != nil && s.o.Inputs.known {
+			listing.Go(func() { _, _ = s.holds() }) // who asks for it gets the error
+		}
 		under := map[irgdata.Digest]*run{} // units that have not been read whole
-		for d, err := range entries {
-			if err == nil && d.run != nil {
-				under[d.run.key] = d.run
-				err = s.note(ctx, d.run, d.entry, d.known != nil, d.ends)
-			}
-			if err == nil && d.ends {
-				delete(under, d.run.key)
-				continue
-			}
-			if err == nil && d.entry.Retry {
-				s.unsettled()
-			}
-			if !yield(found{d.feed, d.entry}, err) || err != nil {
+		for batch, err := range flow.Map(ctx, gather(s.jobs(ctx)), flow.Options{Workers: max(s.o.Loaders, s.o.Workers)}, s.admitAll) {
+			if err != nil {
+				yield(found{}, err)
 				return
 			}
+			for _, d := range batch {
+				if d.run != nil {
+					under[d.run.key] = d.run
+					if err := s.note(ctx, d.run, d.entry, d.known != nil, d.ends); err != nil {
+						yield(found{}, err)
+						return
+					}
+				}
+				if d.ends {
+					delete(under, d.run.key)
+					continue
+				}
+				if d.entry.Retry {
+					s.unsettled()
+				}
+				if !yield(found{d.feed, d.entry}, nil) {
+					return
+				}
+			}
+		}
+		if s.changed { // all goroutines of the jobs have ended
+			s.unsettled()
 		}
 		for _, r := range under {
 			if err := s.part(ctx, r); err != nil {
@@ -117,6 +116,74 @@ func (s *scanner) scan(ctx context.Context) iter.Seq2[found, error] {
 			}
 		}
 	}
+}
+
+// done is a job that was done.
+type done struct {
+	job
+	entry Entry
+}
+
+// gathered is the most jobs that are passed on together.
+const gathered = 64
+
+// gather puts jobs together that only pass on what is known: for each alone,
+// goroutines would switch.
+func gather(jobs iter.Seq2[job, error]) iter.Seq2[[]job, error] {
+	return func(yield func([]job, error) bool) {
+		var batch []job
+		for j, err := range jobs {
+			passes := err == nil && j.known != nil && j.run == nil
+			if len(batch) > 0 && (!passes || len(batch) == gathered) {
+				if !yield(batch, nil) {
+					return
+				}
+				batch = nil
+			}
+			if passes {
+				batch = append(batch, j)
+			} else if !yield([]job{j}, err) || err != nil {
+				return
+			}
+		}
+		if len(batch) > 0 {
+			yield(batch, nil)
+		}
+	}
+}
+
+func (s *scanner) admitAll(ctx context.Context, jobs []job) ([]done, error) {
+	all := make([]done, len(jobs))
+	for i, j := range jobs {
+		all[i].job = j
+		switch {
+		case j.ends:
+		case j.known != nil:
+			all[i].entry = *j.known
+		default:
+			var err error
+			if all[i].entry, err = s.admitOne(ctx, j); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+func (s *scanner) admitOne(ctx context.Context, j job) (Entry, error) {
+	entry, err := s.admit.admit(ctx, j.raw, func(ctx context.Context, e Entry, encoded []byte) error {
+		if s.removed(j.feed, e) {
+			return nil // its bytes must not come back
+		}
+		return s.keep(ctx, encoded)
+	})
+	if err != nil {
+		return Entry{}, fmt.Errorf("ingest %s of source %s: %w", j.raw.Key, s.feeds[j.feed].Source.Name(), err)
+	}
+	if entry.Rule == ruleDownload && !entry.Retry {
+		entry.Limits = s.o.Limits
+	}
+	return entry, nil
 }
 
 // unsettled says that the next run may find something else.
@@ -209,13 +276,15 @@ func (s *scanner) jobs(ctx context.Context) iter.Seq2[job, error] {
 func (s *scanner) feed(ctx context.Context, i int) iter.Seq2[job, error] {
 	f := s.feeds[i]
 	return func(yield func(job, error) bool) {
+		ahead := s.readAhead(ctx, i)
+		defer ahead.stop()
 		n := 0
 		for unit, err := range f.Source.Units(ctx) {
 			if err != nil {
 				yield(job{}, fmt.Errorf("ingest source %s: %w", f.Source.Name(), err))
 				return
 			}
-			known, r, err := s.lookUp(ctx, i, unit)
+			known, r, err := s.lookUp(ctx, i, unit, ahead)
 			if err != nil {
 				yield(job{}, err)
 				return
@@ -242,6 +311,7 @@ func (s *scanner) feed(ctx context.Context, i int) iter.Seq2[job, error] {
 				return
 			}
 		}
+		s.changed = s.changed || len(ahead.keys) > 0
 	}
 }
 
@@ -261,27 +331,27 @@ func (j job) key() string {
 
 // lookUp asks the catalog for a unit: its entries, and whether it is to be
 // read and kept again.
-func (s *scanner) lookUp(ctx context.Context, feed int, unit Unit) (known []Entry, r *run, err error) {
+func (s *scanner) lookUp(ctx context.Context, feed int, unit Unit, ahead *readAhead) (known []Entry, r *run, err error) {
 	source := s.feeds[feed].Source
 	if s.catalog == nil || unit.Version.IsZero() {
 		return nil, nil, nil
 	}
 	key := s.key(feed, unit)
-	record, err := s.catalog.Load(ctx, key)
+	record, met, err := ahead.next(key)
+	if err == nil && !met {
+		s.changed = s.changed || !s.o.Inputs.Units.IsZero()
+		record, err = s.load(ctx, key)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	known = make([]Entry, len(record.Items))
-	r = &run{key: key, source: source.Name(), after: record.Number, known: map[string][]*Entry{}}
-	whole := record.Items != nil
-	for i, item := range record.Items {
-		if err := json.Unmarshal(item, &known[i]); err != nil {
-			return nil, &run{key: key, source: source.Name(), after: record.Number}, nil // as if nothing were known
-		}
+	r = &run{key: key, source: source.Name(), after: record.number, known: map[string][]*Entry{}}
+	known, whole := record.entries, record.entries != nil
+	for i := range known {
 		e := &known[i]
 		there := s.removed(feed, *e)
 		if !there {
-			there, err = s.there(ctx, e.Image)
+			there, err = s.there(e.Image)
 		}
 		if err != nil {
 			return nil, nil, err
@@ -311,18 +381,15 @@ func (s *scanner) again(e Entry) bool {
 
 // there reports whether a known image is still in the store. One that was lost
 // is read again.
-func (s *scanner) there(ctx context.Context, image irgdata.ImageRef) (bool, error) {
+func (s *scanner) there(image irgdata.ImageRef) (bool, error) {
 	if image.IsZero() || s.o.Inventory == nil {
 		return true, nil
 	}
-	if s.holds == nil {
-		holds, err := s.o.Inventory(ctx)
-		if err != nil {
-			return false, err
-		}
-		s.holds = holds
+	holds, err := s.holds()
+	if err != nil {
+		return false, err
 	}
-	return s.holds(image.Digest), nil
+	return holds(image.Digest), nil
 }
 
 // unit yields the jobs of a unit: from the catalog alone where all is known,

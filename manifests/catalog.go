@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"path"
 	"strconv"
@@ -218,28 +217,29 @@ func decodeRecord(encoded []byte) (source string, items []json.RawMessage, err e
 	if end < 0 || !bytes.Equal(digestFrame(encoded[:end]), encoded[end:]) {
 		return "", nil, errors.New("it has not the digest that it ends with")
 	}
-	z, err := zstd.NewReader(bytes.NewReader(encoded), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxRecord))
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxRecord))
 	if err != nil {
 		return "", nil, err
 	}
 	defer z.Close()
-	dec := json.NewDecoder(io.LimitReader(z, maxRecord))
+	text, err := z.DecodeAll(encoded, nil)
+	if err != nil {
+		return "", nil, err
+	}
+	first, rest, _ := bytes.Cut(text, []byte("\n"))
 	var header catalogHeader
-	if err := dec.Decode(&header); err != nil {
+	if err := json.Unmarshal(first, &header); err != nil {
 		return "", nil, fmt.Errorf("its header is damaged: %w", err)
 	}
 	if header.Catalog != catalogFormat {
 		return "", nil, fmt.Errorf("it has format %d and this irgdata reads format %d", header.Catalog, catalogFormat)
 	}
 	items = []json.RawMessage{}
-	for {
-		var item json.RawMessage
-		err := dec.Decode(&item)
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return "", nil, fmt.Errorf("item %d is damaged: %w", len(items), err)
+	for len(rest) > 0 {
+		var item []byte
+		item, rest, _ = bytes.Cut(rest, []byte("\n"))
+		if !json.Valid(item) {
+			return "", nil, fmt.Errorf("item %d is damaged", len(items))
 		}
 		items = append(items, item)
 	}

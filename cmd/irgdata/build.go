@@ -186,7 +186,7 @@ func (d *dataset) count(ctx context.Context, r *result, b base, parts []manifest
 // content goes that way up to the shards, of which nothing is published yet. It
 // takes over what is known of the snapshot before.
 func (d *dataset) content(ctx context.Context, p *progress, examples *examples, b base) (content manifests.Content, parts []manifests.Part, err error) {
-	pairs, err := d.pairs(ctx, write, p.read)
+	pairs, err := d.pairs(ctx, write, b.inputs, p.read)
 	if err != nil {
 		return content, nil, err
 	}

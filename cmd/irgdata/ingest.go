@@ -119,7 +119,7 @@ func (d *dataset) ingest(ctx context.Context, w io.Writer, p *progress) error {
 	if err := d.openIngest(ctx, write); err != nil {
 		return err
 	}
-	pairs, err := d.pairs(ctx, write, p.read)
+	pairs, err := d.pairs(ctx, write, ingest.Inputs{}, p.read)
 	if err != nil {
 		return err
 	}

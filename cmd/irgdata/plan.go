@@ -13,6 +13,7 @@ import (
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/annotate"
+	"github.com/irgdata/irgdata/ingest"
 	"github.com/irgdata/irgdata/manifests"
 )
 
@@ -60,7 +61,7 @@ beginning of it (6 characters or more), or by its key, the place in its source.`
 // plan goes the way of a build up to the calls, and leaves no trace. It tells
 // see, unless nil, of each call.
 func (d *dataset) plan(ctx context.Context, see func(annotate.Planned)) (manifests.Plan, error) {
-	pairs, err := d.pairs(ctx, stages, nil)
+	pairs, err := d.pairs(ctx, stages, ingest.Inputs{}, nil)
 	if err != nil {
 		return manifests.Plan{}, err
 	}

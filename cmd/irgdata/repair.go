@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/irgdata/irgdata/export"
+	"github.com/irgdata/irgdata/ingest"
 	"github.com/irgdata/irgdata/manifests"
 	"github.com/irgdata/irgdata/modes"
 )
@@ -110,7 +111,7 @@ func repairByBuild(ctx context.Context, cmd *cobra.Command, c Config, report *ma
 	}
 	defer func() { err = errors.Join(err, d.close(ctx)) }()
 	d.repairing = report
-	pairs, err := d.pairs(ctx, write, nil)
+	pairs, err := d.pairs(ctx, write, ingest.Inputs{}, nil)
 	if err != nil {
 		return "", err
 	}

@@ -101,15 +101,11 @@ func (d *dataset) keepProvenance(ctx context.Context, b base, r result, parts []
 	}
 	from := manifests.Provenance{Calls: int64(r.calls.Made + r.calls.Reused), Parts: parts}
 	if !d.unsettled && r.calls.Failed+r.calls.Invalid == 0 {
-		now, err := ingest.InputsOf(ctx, d.feeds, d.admission, d.catalog)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil: // the pairs were read, and the snapshot is published
-			d.log.Warn("the next build reads the sources again: whether they are still as they were cannot be told", "error", err)
-		case now.Units == b.inputs.Units: // else it was changed while it was read
-			from.Inputs = d.inputsDigest(b, now)
+		now, err := b.inputs.Recorded(ctx, d.catalog)
+		if err != nil {
+			return err
 		}
+		from.Inputs = d.inputsDigest(b, now)
 	}
 	return manifests.PutProvenance(ctx, d.store, r.snapshot, from)
 }

@@ -276,34 +276,62 @@ func TestOtherProgramTakesNothingOver(t *testing.T) {
 	}
 }
 
-// goneSource is away from its third listing on.
-type goneSource struct {
+// changingSource has other folders from its second listing on.
+type changingSource struct {
 	ingest.Source
-	listed int
+	listed, read []ingest.Source
+	again        bool
 }
 
-func (s *goneSource) Units(ctx context.Context) iter.Seq2[ingest.Unit, error] {
-	if s.listed++; s.listed < 3 {
-		return s.Source.Units(ctx)
+func (s *changingSource) Units(ctx context.Context) iter.Seq2[ingest.Unit, error] {
+	folders := s.listed
+	if s.again {
+		folders = s.read
 	}
-	return func(yield func(ingest.Unit, error) bool) { yield(ingest.Unit{}, errors.New("it is away")) }
+	s.again = true
+	return func(yield func(ingest.Unit, error) bool) {
+		for _, folder := range folders {
+			for unit, err := range folder.Units(ctx) {
+				if !yield(unit, err) {
+					return
+				}
+			}
+		}
+	}
 }
 
-// TestRefreshOfGoneSource: a source that is away when all of it has been read is
-// no matter of the build, and the next one reads it again.
-func TestRefreshOfGoneSource(t *testing.T) {
+// TestRefreshOfChangingSource: a build whose source is changed before it reads it is
+// not taken for one of what it had listed.
+func TestRefreshOfChangingSource(t *testing.T) {
 	t.Parallel()
-	r := newRefresher(t)
-	root := t.TempDir()
-	r.source = func(s ingest.Source) ingest.Source { return &goneSource{Source: s} }
-	if first := r.build(root); !first.published {
-		t.Error("nothing was published")
+	folder := func(n int) ingest.Source {
+		return ingest.NewFolder("made", newMadeFolder(n, 32), ".", ingest.Columns{})
 	}
-	r.source = newRefresher(t).source
-	if second := r.build(root); second.unchanged || second.published || second.takenOver != second.snapshot.Counts.Items {
-		t.Errorf("unchanged %v, published %v, %d taken over", second.unchanged, second.published, second.takenOver)
-	}
-	if !r.build(root).unchanged {
-		t.Error("the third build had something to do")
+	a, b, c := folder(40), folder(50), folder(60)
+	for name, sources := range map[string]changingSource{
+		"more":    {listed: []ingest.Source{a}, read: []ingest.Source{a, b}},
+		"less":    {listed: []ingest.Source{a, b}, read: []ingest.Source{a}},
+		"another": {listed: []ingest.Source{a, b}, read: []ingest.Source{a, c}},
+		"turned":  {listed: []ingest.Source{a, b}, read: []ingest.Source{b, a}},
+	} {
+		r := newRefresher(t)
+		root := t.TempDir()
+		list := func(first, then []ingest.Source) {
+			r.source = func(s ingest.Source) ingest.Source {
+				return &changingSource{Source: s, listed: first, read: then}
+			}
+		}
+		list(sources.listed, sources.read)
+		if first := r.build(root); !first.published {
+			t.Errorf("%s: nothing was published", name)
+		}
+		list(sources.listed, sources.listed)
+		second, fresh := r.build(root), r.build(t.TempDir())
+		if diff := cmp.Diff(fresh.snapshot.Content, second.snapshot.Content); diff != "" || second.unchanged {
+			t.Errorf("%s: unchanged %v, from nothing (-) and refreshed (+):\n%s", name, second.unchanged, diff)
+		}
+		if !r.build(root).unchanged {
+			t.Errorf("%s: the third build had something to do", name)
+		}
 	}
 }

@@ -118,7 +118,8 @@ func (d *dataset) contaminated() (func(string) (string, float64, bool), error) {
 
 // pairs reads the sources. Pairs of the newest snapshot that is no preview are
 // preferred to others that are nearly the same. Saw, unless nil, is called for each item read.
-func (d *dataset) pairs(ctx context.Context, a access, saw func()) (iter.Seq2[irgdata.Item[irgdata.Pair], error], error) {
+// The inputs are those that were listed before, or none.
+func (d *dataset) pairs(ctx context.Context, a access, listed ingest.Inputs, saw func()) (iter.Seq2[irgdata.Item[irgdata.Pair], error], error) {
 	members := map[irgdata.Digest]struct{}{}
 	latest, inventory, keep := manifests.LatestFull, d.images.Inventory, d.keep
 	if d.repairing != nil {
@@ -140,7 +141,7 @@ func (d *dataset) pairs(ctx context.Context, a access, saw func()) (iter.Seq2[ir
 		Limits: d.config.download().Limits(), Retry: d.config.retryDownloads,
 		Limit: d.config.limit, Sample: d.config.sample, Workers: d.config.workers(), Loaders: d.config.Ingest.Loaders,
 		Work: d.config.path(d.config.Work), Duplicates: d.config.duplicates(),
-		Saw: saw, Unsettled: func() { d.unsettled = true }, Inventory: inventory,
+		Saw: saw, Unsettled: func() { d.unsettled = true }, Inventory: inventory, Inputs: listed,
 		Preferred: func(id irgdata.Digest) bool { _, is := members[id]; return is },
 	}
 	if o.Contaminated, err = d.contaminated(); err != nil {
