@@ -152,8 +152,15 @@ func BenchmarkWriteIRG(b *testing.B) {
 	var dest *blob.File
 	fastest, least := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
 	for b.Loop() {
-		start, used := time.Now(), processorTime(b)
+		b.StopTimer()
+		if dest != nil { // as the peers do: a machine's free memory is faster than new memory
+			if err := os.RemoveAll(dest.URL(".")); err != nil {
+				b.Fatal(err)
+			}
+		}
 		dest = newStore(b)
+		b.StartTimer()
+		start, used := time.Now(), processorTime(b)
 		if m, _, err = export.WriteIRG(b.Context(), store, s, dest, options(b, 2, 2)); err != nil {
 			b.Fatal(err)
 		}

@@ -33,9 +33,18 @@ const (
 // about the size of data.
 func PackBase64(data []byte) Packed {
 	p := Packed{size: base64.StdEncoding.EncodedLen(len(data)), blocks: make([]byte, 0, len(data)+len(data)>>8+64)}
-	text, scratch := make([]byte, min(p.size, blockSize)), newScratch()
+	var text []byte // of a block that is coded by what it holds
+	var scratch *huff0.Scratch
 	for len(data) > 0 {
 		n := min(len(data), blockSize/4*3)
+		if aligned := n / sextetsUnit * sextetsUnit; aligned >= leastSextets && even(data[:aligned]) {
+			p.blocks = appendSextets(p.blocks, data[:aligned])
+			data = data[aligned:]
+			continue
+		}
+		if text == nil {
+			text, scratch = make([]byte, base64.StdEncoding.EncodedLen(n)), newScratch()
+		}
 		block := text[:base64.StdEncoding.EncodedLen(n)]
 		base64.StdEncoding.Encode(block, data[:n])
 		p.blocks = appendBlock(p.blocks, block, scratch)
@@ -77,6 +86,11 @@ const literalsHeader = 5
 // appendCodes appends a block of literals in four streams of codes, and of no
 // sequences.
 func appendCodes(out []byte, size int, codes []byte) []byte {
+	return append(append(appendLiterals(out, size, len(codes)), codes...), 0)
+}
+
+// appendLiterals appends what goes before the codes of a block.
+func appendLiterals(out []byte, size, codes int) []byte {
 	// Type 2, the form of the sizes, and both sizes, from the lowest bit on.
 	form, bits := uint64(1), 10
 	if size >= 1<<14 {
@@ -85,11 +99,9 @@ func appendCodes(out []byte, size int, codes []byte) []byte {
 		form, bits = 2, 14
 	}
 	var header [8]byte
-	binary.LittleEndian.PutUint64(header[:], 2|form<<2|uint64(size)<<4|uint64(len(codes))<<(4+bits))
+	binary.LittleEndian.PutUint64(header[:], 2|form<<2|uint64(size)<<4|uint64(codes)<<(4+bits))
 	n := (4 + 2*bits + 7) / 8
-	out = appendBlockHeader(out, compressedBlock, n+len(codes)+1, false)
-	out = append(append(out, header[:n]...), codes...)
-	return append(out, 0) // sequences
+	return append(appendBlockHeader(out, compressedBlock, n+codes+1, false), header[:n]...)
 }
 
 func appendBlockHeader(out []byte, kind, size int, last bool) []byte {
