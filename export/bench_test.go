@@ -5,20 +5,27 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"io"
 	"iter"
 	"math"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/sourcegraph/conc"
+	"github.com/sourcegraph/conc/pool"
 	"golang.org/x/sys/unix"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/export"
 	"github.com/irgdata/irgdata/export/loader"
 	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/internal/blob/s3test"
 	"github.com/irgdata/irgdata/internal/images"
 	"github.com/irgdata/irgdata/modes"
 )
@@ -180,6 +187,123 @@ func BenchmarkWriteIRG(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkWriteIRGToBucket measures the same export to a bucket of a real S3 server
+// over loopback, as fast as that is and through a line of 1 Gbit/s, and beside it the
+// putting of the same objects, all modes at a time.
+func BenchmarkWriteIRGToBucket(b *testing.B) {
+	s3 := s3test.Start(b)
+	s3.Bucket(b, "exports")
+	store, dest := newStore(b), newStore(b)
+	pictures := images.NewStore(store)
+	all, _ := noisyItems(b, pictures)
+	s, err := publishItems(b.Context(), store, given(all), pictures, benchShards(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, _, err := export.WriteIRG(b.Context(), store, s, dest, options(b, 2, 2))
+	if err != nil {
+		b.Fatal(err)
+	}
+	size := int64(0)
+	for _, mode := range m.Modes {
+		for _, f := range mode.Files {
+			size += f.Size
+		}
+	}
+	puts := func(to blob.Store) error {
+		putting := pool.New().WithErrors().WithMaxGoroutines(len(m.Modes))
+		for o, err := range dest.List(b.Context(), "") {
+			if err != nil {
+				return err
+			}
+			putting.Go(func() error {
+				body, err := dest.Open(b.Context(), o.Key, 0, -1)
+				if err != nil {
+					return err
+				}
+				defer body.Close()
+				return to.Put(b.Context(), o.Key, body, blob.PutOptions{Size: o.Size})
+			})
+		}
+		return putting.Wait()
+	}
+	exported := func(to blob.Store) error {
+		_, _, err := export.WriteIRG(b.Context(), store, s, to, options(b, 2, 2))
+		return err
+	}
+	for _, line := range []struct{ name, endpoint string }{{"loopback", s3.Endpoint}, {"1Gbit", slowLine(b, s3.Endpoint, 125e6)}} {
+		for _, work := range []struct {
+			name string
+			do   func(blob.Store) error
+		}{{"export", exported}, {"puts", puts}} {
+			b.Run(line.name+"/"+work.name, func(b *testing.B) {
+				b.SetBytes(size)
+				for b.Loop() {
+					to, err := blob.NewS3(b.Context(), blob.S3Options{Bucket: "exports", Prefix: "here", Endpoint: line.endpoint, PathStyle: true})
+					if err == nil {
+						err = work.do(to)
+					}
+					if err != nil {
+						b.Fatal(err)
+					}
+					b.StopTimer()
+					if err := os.RemoveAll(filepath.Join(s3.Dir, "exports", "here")); err != nil {
+						b.Fatal(err)
+					}
+					b.StartTimer()
+				}
+			})
+		}
+	}
+}
+
+// slowLine passes what comes on to a server, at most so many bytes a second of all
+// connections together, until the benchmark ends. What the server says is not held up.
+func slowLine(b *testing.B, server string, rate float64) (endpoint string) {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var lines conc.WaitGroup
+	b.Cleanup(func() { l.Close(); lines.Wait() })
+	var lock sync.Mutex
+	var free time.Time // when the line has passed on all that it was given
+	hold := func(n int) {
+		lock.Lock()
+		free = time.Unix(0, max(free.UnixNano(), time.Now().UnixNano())).Add(time.Duration(float64(n) / rate * 1e9))
+		until := free
+		lock.Unlock()
+		time.Sleep(time.Until(until))
+	}
+	lines.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return // closed
+			}
+			onward, err := net.Dial("tcp", strings.TrimPrefix(server, "http://"))
+			if err != nil {
+				client.Close()
+				continue
+			}
+			lines.Go(func() { _, _ = io.Copy(client, onward); client.Close() })
+			lines.Go(func() {
+				defer onward.Close()
+				piece := make([]byte, 64<<10)
+				for {
+					n, err := client.Read(piece)
+					hold(n)
+					if _, failed := onward.Write(piece[:n]); err != nil || failed != nil {
+						return
+					}
+				}
+			})
+		}
+	})
+	return "http://" + l.Addr().String()
 }
 
 // processorTime is what the process used so far, in the kernel too.

@@ -19,12 +19,18 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
+
+	"github.com/irgdata/irgdata/internal/flow"
 )
 
 // partSize is the size of the parts of a multipart upload, and the largest
-// body that goes up in one request. A put holds one part in memory. The 10,000
-// parts that S3 takes bound an object to 80 GiB.
+// body that goes up in one request. The 10,000 parts that S3 takes bound an object
+// to 80 GiB.
 const partSize = 8 << 20
+
+// partsAtOnce go up at one time, while the next is read: a multipart upload holds
+// one more in memory.
+const partsAtOnce = 2
 
 // answerTimeout is how long a server may take to begin its answer.
 const answerTimeout = time.Minute
@@ -104,7 +110,11 @@ func (s *S3) Put(ctx context.Context, key string, body io.Reader, o PutOptions) 
 		return err
 	}
 	check := newChecked(contextReader{ctx, body}, o)
-	part := make([]byte, partSize)
+	size := partSize
+	if o.Size > 0 && o.Size < partSize {
+		size = int(o.Size) + 1 // one more, to see the end
+	}
+	part := make([]byte, size)
 	n, err := io.ReadFull(check, part)
 	switch {
 	case err == io.EOF || err == io.ErrUnexpectedEOF:
@@ -127,6 +137,8 @@ func (s *S3) Put(ctx context.Context, key string, body io.Reader, o PutOptions) 
 		}
 	case err != nil:
 		return fmt.Errorf("put %s: %w", s.URL(key), err)
+	case size < partSize:
+		return fmt.Errorf("put %s: the body has more than %d bytes", s.URL(key), o.Size)
 	}
 	if o.CreateOnly {
 		// Spares the upload; the condition of its completion decides.
@@ -137,8 +149,9 @@ func (s *S3) Put(ctx context.Context, key string, body io.Reader, o PutOptions) 
 	return s.putParts(ctx, key, part, check, o)
 }
 
-// putParts uploads first and what follows it in body.
-func (s *S3) putParts(ctx context.Context, key string, part []byte, body *checked, o PutOptions) (err error) {
+// putParts uploads first, which is a whole part, and what follows it in body. It
+// returns when nothing reads the body any more.
+func (s *S3) putParts(ctx context.Context, key string, first []byte, body *checked, o PutOptions) (err error) {
 	upload, err := s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
 		Bucket: &s.o.Bucket, Key: aws.String(s.key(key)), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
 	})
@@ -149,57 +162,100 @@ func (s *S3) putParts(ctx context.Context, key string, part []byte, body *checke
 		if err == nil {
 			return
 		}
-		if o.CreateOnly && apiCode(err) == noUploadCode {
-			// Aborted by the put that was completed first, or completed by a try
-			// whose answer was lost.
-			if _, gone := s.Stat(ctx, key); gone == nil {
-				err = fmt.Errorf("put %s: %w", s.URL(key), ErrExists)
-			}
-		}
 		// Also when ctx is cancelled; a failure leaves the upload to Sweep.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 		defer cancel()
 		_, _ = s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &s.o.Bucket, Key: upload.Key, UploadId: upload.UploadId})
 	}()
-	var parts []types.CompletedPart
-	for n, last := len(part), false; n > 0; {
-		number := aws.Int32(int32(len(parts) + 1))
+	refused := func(err error) error {
+		if o.CreateOnly {
+			// Aborted by the put that was completed first, which the server may say
+			// by hanging up, or completed by a try whose answer was lost.
+			if _, gone := s.Stat(ctx, key); gone == nil {
+				return fmt.Errorf("put %s: %w", s.URL(key), ErrExists)
+			}
+		}
+		return s.explain("put", key, err)
+	}
+	parts := bodyParts{first: first, body: body, free: make(chan []byte, partsAtOnce+1)}
+	sent := flow.Map(ctx, parts.all, flow.Options{Workers: partsAtOnce}, func(ctx context.Context, p bodyPart) (types.CompletedPart, error) {
+		defer func() { parts.free <- p.buffer }()
 		sent, err := s.client.UploadPart(ctx, &s3.UploadPartInput{
-			Bucket: &s.o.Bucket, Key: upload.Key, UploadId: upload.UploadId, PartNumber: number,
-			Body: bytes.NewReader(part[:n]), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
+			Bucket: &s.o.Bucket, Key: upload.Key, UploadId: upload.UploadId, PartNumber: aws.Int32(p.number),
+			Body: bytes.NewReader(p.buffer[:p.size]), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
 		})
 		if err != nil {
-			return s.explain("put", key, err)
+			return types.CompletedPart{}, err
 		}
-		parts = append(parts, types.CompletedPart{PartNumber: number, ETag: sent.ETag, ChecksumCRC32: sent.ChecksumCRC32})
-		if last {
-			break
+		return types.CompletedPart{PartNumber: aws.Int32(p.number), ETag: sent.ETag, ChecksumCRC32: sent.ChecksumCRC32}, nil
+	})
+	var completed []types.CompletedPart
+	for p, failed := range sent {
+		if err = failed; err == nil {
+			completed = append(completed, p)
 		}
-		n, err = io.ReadFull(body, part)
-		switch {
-		case err == io.EOF || err == io.ErrUnexpectedEOF:
-			last = true
-		case err != nil:
-			return fmt.Errorf("put %s: %w", s.URL(key), err)
-		}
+	}
+	switch {
+	case parts.err != nil:
+		return fmt.Errorf("put %s: %w", s.URL(key), parts.err)
+	case err != nil:
+		return refused(err)
 	}
 	if err := body.verify(o); err != nil {
 		return fmt.Errorf("put %s: %w", s.URL(key), err)
 	}
 	in := &s3.CompleteMultipartUploadInput{
 		Bucket: &s.o.Bucket, Key: upload.Key, UploadId: upload.UploadId,
-		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: completed},
 	}
 	if o.CreateOnly {
 		in.IfNoneMatch = aws.String("*")
 	}
 	if _, err = s.client.CompleteMultipartUpload(ctx, in); err != nil {
-		return s.explain("put", key, err)
+		return refused(err)
 	}
 	if o.CreateOnly {
 		s.abortOthers(ctx, aws.ToString(upload.Key))
 	}
 	return nil
+}
+
+// bodyParts cuts a body into parts.
+type bodyParts struct {
+	first []byte // is read already
+	body  io.Reader
+	free  chan []byte // has room for all buffers
+	err   error       // of reading; set before all ends
+}
+
+type bodyPart struct {
+	number int32
+	buffer []byte
+	size   int // of the part, in the buffer
+}
+
+// all yields the parts, whose buffers come back by free. One goroutine ranges over
+// it, once.
+func (b *bodyParts) all(yield func(bodyPart, error) bool) {
+	p := bodyPart{number: 1, buffer: b.first, size: len(b.first)}
+	for yield(p, nil) && p.size == len(p.buffer) {
+		p.number++
+		select {
+		case p.buffer = <-b.free:
+		default:
+			p.buffer = make([]byte, partSize)
+		}
+		if p.size, b.err = io.ReadFull(b.body, p.buffer); b.err == io.EOF || b.err == io.ErrUnexpectedEOF {
+			b.err = nil
+		}
+		if b.err != nil {
+			yield(bodyPart{}, b.err)
+			return
+		}
+		if p.size == 0 {
+			return
+		}
+	}
 }
 
 // abortOthers aborts the uploads of a key that is taken now: none of them can be
@@ -321,8 +377,6 @@ const (
 	// conflictCode is S3's word for a conditional put that met another one.
 	conflictCode  = "ConditionalRequestConflict"
 	conflictTries = 5
-	// noUploadCode is its word for an upload that was completed or aborted.
-	noUploadCode = "NoSuchUpload"
 )
 
 // apiCode is the server's word for what is wrong, or empty.
