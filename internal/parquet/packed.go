@@ -42,12 +42,11 @@ func PackBase64(data []byte) Packed {
 			data = data[aligned:]
 			continue
 		}
-		if text == nil {
-			text, scratch = make([]byte, base64.StdEncoding.EncodedLen(n)), newScratch()
+		if scratch == nil {
+			scratch = newScratch()
 		}
-		block := text[:base64.StdEncoding.EncodedLen(n)]
-		base64.StdEncoding.Encode(block, data[:n])
-		p.blocks = appendBlock(p.blocks, block, scratch)
+		text = base64.StdEncoding.AppendEncode(text[:0], data[:n])
+		p.blocks = appendBlock(p.blocks, text, scratch)
 		data = data[n:]
 	}
 	return p
