@@ -18,8 +18,9 @@ const manifestName = "export.json"
 
 // exportFormat goes up when equal snapshots and options give other bytes than
 // before: an export that an older irgdata left whole stays as it is, and one that
-// it left half is begun anew. 2: the conversations are compressed with zstd.
-const exportFormat = 2
+// it left half is begun anew. 2: the conversations are compressed with zstd. 3: base64
+// of images that are compressed well has codes of six bits.
+const exportFormat = 3
 
 // Manifest describes an export and lists its files.
 type Manifest struct {
