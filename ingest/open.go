@@ -214,6 +214,10 @@ func (s *spool) blocks() iter.Seq2[[]byte, error] {
 		if err == nil {
 			_, err = s.file.Seek(0, io.SeekStart)
 		}
+		if err != nil {
+			yield(nil, fmt.Errorf("ingest: read the entries back: %w", err))
+			return
+		}
 		in := bufio.NewReader(s.file)
 		for err == nil {
 			block := make([]byte, spoolBlock)
@@ -225,12 +229,13 @@ func (s *spool) blocks() iter.Seq2[[]byte, error] {
 				rest, err = in.ReadBytes('\n')
 				block = append(block, rest...)
 			}
+			if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+				yield(nil, fmt.Errorf("ingest: read the entries back: %w", err))
+				return
+			}
 			if len(block) > 0 && !yield(block, nil) {
 				return
 			}
-		}
-		if err != io.EOF && err != io.ErrUnexpectedEOF {
-			yield(nil, fmt.Errorf("ingest: read the entries back: %w", err))
 		}
 	}
 }

@@ -333,13 +333,15 @@ func (j job) key() string {
 // read and kept again.
 func (s *scanner) lookUp(ctx context.Context, feed int, unit Unit, ahead *readAhead) (known []Entry, r *run, err error) {
 	source := s.feeds[feed].Source
+	listed := !s.o.Inputs.Units.IsZero()
 	if s.catalog == nil || unit.Version.IsZero() {
+		s.changed = s.changed || listed // of none it could not be told
 		return nil, nil, nil
 	}
 	key := s.key(feed, unit)
 	record, met, err := ahead.next(key)
 	if err == nil && !met {
-		s.changed = s.changed || !s.o.Inputs.Units.IsZero()
+		s.changed = s.changed || listed
 		record, err = s.load(ctx, key)
 	}
 	if err != nil {

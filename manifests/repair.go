@@ -339,7 +339,11 @@ func (r *Report) Forget(ctx context.Context, ledger *Ledger) (Unpainted, error) 
 
 // Inventory returns whether an image is in the store and was found whole.
 func (r *Report) Inventory(context.Context) (holds func(irgdata.Digest) bool, err error) {
-	return r.images.has, nil
+	return func(d irgdata.Digest) bool {
+		r.mu.Lock() // Restore adds some meanwhile
+		defer r.mu.Unlock()
+		return r.images.has(d)
+	}, nil
 }
 
 // Restore puts an image that came from elsewhere into the store.

@@ -102,10 +102,14 @@ func (d *dataset) keepProvenance(ctx context.Context, b base, r result, parts []
 	from := manifests.Provenance{Calls: int64(r.calls.Made + r.calls.Reused), Parts: parts}
 	if !d.unsettled && r.calls.Failed+r.calls.Invalid == 0 {
 		now, err := b.inputs.Recorded(ctx, d.catalog)
-		if err != nil {
-			return err
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil: // the snapshot is published
+			d.log.Warn("the next build reads the catalog again: what it holds cannot be told", "error", err)
+		default:
+			from.Inputs = d.inputsDigest(b, now)
 		}
-		from.Inputs = d.inputsDigest(b, now)
 	}
 	return manifests.PutProvenance(ctx, d.store, r.snapshot, from)
 }

@@ -146,12 +146,11 @@ func (s *S3) Put(ctx context.Context, key string, body io.Reader, o PutOptions) 
 			return fmt.Errorf("put %s: %w", s.URL(key), ErrExists)
 		}
 	}
-	return s.putParts(ctx, key, part, check, o)
+	return s.putParts(ctx, key, bodyParts{first: part, body: check, free: make(chan []byte, partsAtOnce+1), from: body}, o)
 }
 
-// putParts uploads first, which is a whole part, and what follows it in body. It
-// returns when nothing reads the body any more.
-func (s *S3) putParts(ctx context.Context, key string, first []byte, body *checked, o PutOptions) (err error) {
+// putParts uploads a body of several parts.
+func (s *S3) putParts(ctx context.Context, key string, parts bodyParts, o PutOptions) (err error) {
 	upload, err := s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
 		Bucket: &s.o.Bucket, Key: aws.String(s.key(key)), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
 	})
@@ -177,14 +176,14 @@ func (s *S3) putParts(ctx context.Context, key string, first []byte, body *check
 		}
 		return s.explain("put", key, err)
 	}
-	parts := bodyParts{first: first, body: body, free: make(chan []byte, partsAtOnce+1)}
-	sent := flow.Map(ctx, parts.all, flow.Options{Workers: partsAtOnce}, func(ctx context.Context, p bodyPart) (types.CompletedPart, error) {
+	sent := flow.Map(ctx, parts.all, flow.Options{Workers: partsAtOnce, Window: partsAtOnce + 1}, func(ctx context.Context, p bodyPart) (types.CompletedPart, error) {
 		defer func() { parts.free <- p.buffer }()
 		sent, err := s.client.UploadPart(ctx, &s3.UploadPartInput{
 			Bucket: &s.o.Bucket, Key: upload.Key, UploadId: upload.UploadId, PartNumber: aws.Int32(p.number),
 			Body: bytes.NewReader(p.buffer[:p.size]), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
 		})
 		if err != nil {
+			parts.stop(err)
 			return types.CompletedPart{}, err
 		}
 		return types.CompletedPart{PartNumber: aws.Int32(p.number), ETag: sent.ETag, ChecksumCRC32: sent.ChecksumCRC32}, nil
@@ -196,12 +195,12 @@ func (s *S3) putParts(ctx context.Context, key string, first []byte, body *check
 		}
 	}
 	switch {
-	case parts.err != nil:
-		return fmt.Errorf("put %s: %w", s.URL(key), parts.err)
+	case err != nil && err == parts.err: // else it came of the other one
+		return fmt.Errorf("put %s: %w", s.URL(key), err)
 	case err != nil:
 		return refused(err)
 	}
-	if err := body.verify(o); err != nil {
+	if err := parts.body.verify(o); err != nil {
 		return fmt.Errorf("put %s: %w", s.URL(key), err)
 	}
 	in := &s3.CompleteMultipartUploadInput{
@@ -223,9 +222,18 @@ func (s *S3) putParts(ctx context.Context, key string, first []byte, body *check
 // bodyParts cuts a body into parts.
 type bodyParts struct {
 	first []byte // is read already
-	body  io.Reader
+	body  *checked
+	from  io.Reader   // what it reads
 	free  chan []byte // has room for all buffers
 	err   error       // of reading; set before all ends
+}
+
+// stop ends the reading of a pipe, whose writer may have nothing more to say for a
+// while: no part is needed any more. Other readers come to an end by themselves.
+func (b *bodyParts) stop(err error) {
+	if pipe, ok := b.from.(*io.PipeReader); ok {
+		pipe.CloseWithError(err)
+	}
 }
 
 type bodyPart struct {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/blob/blobtest"
 	"github.com/irgdata/irgdata/internal/blob/s3test"
@@ -58,6 +59,79 @@ func TestS3UploadsAtOnce(t *testing.T) {
 	close(proceed)
 	if err := <-ended; !errors.Is(err, blob.ErrExists) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// uploads passes requests on to the server, but for parts, which go to part first: it
+// reports whether to pass the part on.
+func uploads(t *testing.T, server *s3test.Server, part func(http.ResponseWriter) bool) *blob.S3 {
+	t.Helper()
+	server.Bucket(t, "parts")
+	target, err := url.Parse(server.Endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host // it is signed
+	}}
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPut || !r.URL.Query().Has("partNumber") || part(w) {
+			proxy.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(front.Close)
+	s, err := blob.NewS3(t.Context(), blob.S3Options{Bucket: "parts", Endpoint: front.URL, PathStyle: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestS3PartsGoUpSideBySide: two parts are under way at one time, and come back in
+// their order.
+func TestS3PartsGoUpSideBySide(t *testing.T) {
+	var arrived atomic.Int32
+	second := make(chan struct{})
+	s := uploads(t, s3test.Start(t), func(http.ResponseWriter) bool {
+		if arrived.Add(1) == 2 {
+			close(second)
+		}
+		<-second // of any, or the test takes too long
+		return true
+	})
+	content := make([]byte, 33<<20)
+	for i := range content {
+		content[i] = byte(i >> 20)
+	}
+	if err := s.Put(t.Context(), "object", bytes.NewReader(content), blob.PutOptions{Digest: irgdata.DigestOf(content)}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := blob.ReadAll(t.Context(), s, "object", 1<<30); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("another content came back (%v)", err)
+	}
+}
+
+// TestS3RefusedPartEndsThePut: a put whose upload is refused says so, though the
+// writer of its body has nothing more to say, and then hears of it.
+func TestS3RefusedPartEndsThePut(t *testing.T) {
+	s := uploads(t, s3test.Start(t), func(w http.ResponseWriter) bool {
+		w.WriteHeader(http.StatusForbidden)
+		return false
+	})
+	read, write := io.Pipe()
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := write.Write(make([]byte, 9<<20)) // of which the put takes as much as it likes
+		wrote <- err
+	}()
+	err := s.Put(t.Context(), "object", read, blob.PutOptions{})
+	if err == nil || !strings.Contains(err.Error(), "access is denied") {
+		t.Errorf("got %v", err)
+	}
+	<-wrote
+	if _, err := write.Write([]byte("more")); err == nil {
+		t.Error("the writer does not hear of it")
 	}
 }
 

@@ -41,28 +41,22 @@ func Map[I, O any](ctx context.Context, in iter.Seq2[I, error], o Options, f fun
 
 	return func(yield func(O, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		// pending holds a place for each item under way, in order. One more
-		// place than its capacity is in the feeder's hand and one in the
-		// consumer's.
-		pending := make(chan chan result[O], max(window-2, 0))
+		l := line[O]{room: make(chan struct{}, window), places: make(chan chan result[O], window)}
 		var feeder conc.WaitGroup
 		feeder.Go(func() {
-			defer close(pending)
-			feed(ctx, in, pending, pool.New().WithMaxGoroutines(workers), f)
+			defer close(l.places)
+			feed(ctx, in, l, pool.New().WithMaxGoroutines(workers), f)
 		})
-		// Runs last to first: stop the feeder, empty its channel, join it.
+		// Runs last to first: stop the feeder, join it.
 		defer feeder.Wait()
-		defer func() {
-			for range pending {
-			}
-		}()
 		defer cancel()
 
-		for place := range pending {
+		for place := range l.places {
 			r := <-place
 			if !r.done {
 				return // feeder.Wait raises the panic
 			}
+			<-l.room
 			if !yield(r.value, r.err) || r.err != nil {
 				return
 			}
@@ -74,19 +68,35 @@ func Map[I, O any](ctx context.Context, in iter.Seq2[I, error], o Options, f fun
 	}
 }
 
-// feed starts f on each item and leaves its place in pending. It returns when
-// in is exhausted or ctx is done, with all calls of f joined.
-func feed[I, O any](ctx context.Context, in iter.Seq2[I, error], pending chan<- chan result[O], workers *pool.Pool, f func(context.Context, I) (O, error)) {
+// line holds the places of the items under way, in order.
+type line[O any] struct {
+	room   chan struct{} // has a sign for each item of the window
+	places chan chan result[O]
+}
+
+// enter waits for room for an item, and reports whether there is some.
+func (l line[O]) enter(ctx context.Context) bool {
+	select {
+	case l.room <- struct{}{}:
+		return ctx.Err() == nil // both may have been ready
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// feed starts f on each item and leaves its place in the line. It asks for an item
+// when there is room for it. It returns when in is exhausted or ctx is done, with
+// all calls of f joined.
+func feed[I, O any](ctx context.Context, in iter.Seq2[I, error], l line[O], workers *pool.Pool, f func(context.Context, I) (O, error)) {
 	defer workers.Wait()
+	if !l.enter(ctx) {
+		return
+	}
 	for item, err := range in {
 		place := make(chan result[O], 1)
-		select {
-		case pending <- place:
-		case <-ctx.Done():
-			return
-		}
+		l.places <- place // has room for the window
 		if err == nil {
-			err = ctx.Err() // the select may have found both ready
+			err = ctx.Err()
 		}
 		if err != nil {
 			place <- result[O]{err: err, done: true}
@@ -98,5 +108,8 @@ func feed[I, O any](ctx context.Context, in iter.Seq2[I, error], pending chan<- 
 			r.value, r.err = f(ctx, item)
 			r.done = true
 		})
+		if !l.enter(ctx) {
+			return
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"go.uber.org/goleak"
 
@@ -73,6 +74,49 @@ func TestMapOvertakes(t *testing.T) {
 	}))
 	if err != nil || !slices.IsSorted(got) || len(got) != 10 {
 		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+// TestMapUsesAllWorkers: as many calls run at once as there are workers, however
+// narrow the window is.
+func TestMapUsesAllWorkers(t *testing.T) {
+	for workers := 1; workers <= 4; workers++ {
+		var others sync.WaitGroup
+		others.Add(workers)
+		got, err := collect(flow.Map(t.Context(), count(workers), flow.Options{Workers: workers}, func(_ context.Context, i int) (int, error) {
+			others.Done()
+			others.Wait()
+			return i, nil
+		}))
+		if err != nil || len(got) != workers {
+			t.Errorf("%d workers: got %v, %v", workers, got, err)
+		}
+	}
+}
+
+// TestMapAsksForNoMore: an item is asked for when there is room for it in the window.
+func TestMapAsksForNoMore(t *testing.T) {
+	for window := 1; window <= 3; window++ {
+		asked, taken := 0, 0
+		synctest.Test(t, func(t *testing.T) {
+			in := func(yield func(int, error) bool) {
+				for i := range 20 {
+					if asked++; !yield(i, nil) {
+						return
+					}
+				}
+			}
+			for _, err := range flow.Map(t.Context(), in, flow.Options{Window: window}, square) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				taken++
+				synctest.Wait()
+				if want := min(taken+window, 20); asked != want {
+					t.Errorf("window %d: %d items were asked for when %d were taken, want %d", window, asked, taken, want)
+				}
+			}
+		})
 	}
 }
 

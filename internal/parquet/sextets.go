@@ -51,7 +51,7 @@ var sextetTable = func() []byte {
 const sextetsUnit = 12
 
 // leastSextets is the number of bytes from which the table is worth its place.
-const leastSextets = 1 << 10
+const leastSextets = 4 << 10
 
 // even reports whether the base64 of data has its characters about equally often: by
 // a sample of it, codes of six bits are longer than the best ones by at most a
@@ -60,7 +60,8 @@ func even(data []byte) bool {
 	const samples = 2048
 	var counts [64]uint64
 	n := uint64(0)
-	for at, step := 0, max(len(data)/samples/3, 1)*3; at+3 <= len(data); at += step {
+	// An odd step meets all places of whatever repeats itself after a power of two.
+	for at, step := 0, 3*(len(data)/samples/3|1); at+3 <= len(data); at += step {
 		counts[data[at]>>2]++
 		counts[(data[at]<<4|data[at+1]>>4)&63]++
 		counts[(data[at+1]<<2|data[at+2]>>6)&63]++

@@ -26,7 +26,7 @@ func encode(data []byte) []byte { return []byte(base64.StdEncoding.EncodeToStrin
 // across the bounds of blocks and pages.
 func data() [][]byte {
 	all := [][]byte{nil, []byte("a"), bytes.Repeat([]byte("aaa"), 60<<10), []byte(strings.Repeat("grün ", 100))}
-	for _, n := range []int{95, 96, 97, 767, 768, 1023, 1024, 1031, 1032, 1033, 12<<10 - 1, 12 << 10, 96<<10 - 1, 96 << 10, 96<<10 + 1, 3 << 20} {
+	for _, n := range []int{95, 96, 97, 767, 768, 4095, 4096, 4103, 4104, 4105, 4109, 12<<10 - 1, 12 << 10, 96<<10 - 1, 96 << 10, 96<<10 + 1, 3 << 20} {
 		all = append(all, random(n))
 	}
 	return all
