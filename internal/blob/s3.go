@@ -149,7 +149,8 @@ func (s *S3) Put(ctx context.Context, key string, body io.Reader, o PutOptions) 
 	return s.putParts(ctx, key, bodyParts{first: part, body: check, free: make(chan []byte, partsAtOnce+1), from: body}, o)
 }
 
-// putParts uploads a body of several parts.
+// putParts uploads a body of several parts. It returns when nothing reads the body any
+// more; one that is a pipe it closes when the upload fails.
 func (s *S3) putParts(ctx context.Context, key string, parts bodyParts, o PutOptions) (err error) {
 	upload, err := s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
 		Bucket: &s.o.Bucket, Key: aws.String(s.key(key)), ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
