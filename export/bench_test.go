@@ -27,6 +27,7 @@ import (
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/blob/s3test"
 	"github.com/irgdata/irgdata/internal/images"
+	"github.com/irgdata/irgdata/manifests"
 	"github.com/irgdata/irgdata/modes"
 )
 
@@ -175,18 +176,38 @@ func BenchmarkWriteIRG(b *testing.B) {
 	}
 	b.ReportMetric(fastest.Seconds(), "s/fastest")
 	b.ReportMetric(least.Seconds(), "cpu-s/least")
-	written := int64(0)
-	for _, mode := range m.Modes {
-		for _, f := range mode.Files {
-			written += f.Size
-		}
-	}
-	b.SetBytes(written)
+	b.SetBytes(bytesOf(m))
 	if keep != "" {
 		if err := os.CopyFS(filepath.Join(keep, "export"), os.DirFS(dest.URL("."))); err != nil {
 			b.Fatal(err)
 		}
 	}
+}
+
+// noisyExport publishes a snapshot of noisyItems and exports it.
+func noisyExport(b *testing.B) (store *blob.File, s manifests.Snapshot, dest *blob.File, m export.Manifest) {
+	b.Helper()
+	store, dest = newStore(b), newStore(b)
+	pictures := images.NewStore(store)
+	all, _ := noisyItems(b, pictures)
+	s, err := publishItems(b.Context(), store, given(all), pictures, benchShards(b))
+	if err == nil {
+		m, _, err = export.WriteIRG(b.Context(), store, s, dest, options(b, 2, 2))
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return store, s, dest, m
+}
+
+// bytesOf is the size of an export's files.
+func bytesOf(m export.Manifest) (size int64) {
+	for _, mode := range m.Modes {
+		for _, f := range mode.Files {
+			size += f.Size
+		}
+	}
+	return size
 }
 
 // BenchmarkWriteIRGToBucket measures the same export to a bucket of a real S3 server
@@ -195,23 +216,8 @@ func BenchmarkWriteIRG(b *testing.B) {
 func BenchmarkWriteIRGToBucket(b *testing.B) {
 	s3 := s3test.Start(b)
 	s3.Bucket(b, "exports")
-	store, dest := newStore(b), newStore(b)
-	pictures := images.NewStore(store)
-	all, _ := noisyItems(b, pictures)
-	s, err := publishItems(b.Context(), store, given(all), pictures, benchShards(b))
-	if err != nil {
-		b.Fatal(err)
-	}
-	m, _, err := export.WriteIRG(b.Context(), store, s, dest, options(b, 2, 2))
-	if err != nil {
-		b.Fatal(err)
-	}
-	size := int64(0)
-	for _, mode := range m.Modes {
-		for _, f := range mode.Files {
-			size += f.Size
-		}
-	}
+	store, s, dest, m := noisyExport(b)
+	size := bytesOf(m)
 	puts := func(to blob.Store) error {
 		putting := pool.New().WithErrors().WithMaxGoroutines(len(m.Modes))
 		for o, err := range dest.List(b.Context(), "") {
@@ -319,25 +325,8 @@ func processorTime(b *testing.B) time.Duration {
 // bytes of the conversations: decompressed, parsed, and each image's header
 // read.
 func BenchmarkCheck(b *testing.B) {
-	store := newStore(b)
-	pictures := images.NewStore(store)
-	all, _ := noisyItems(b, pictures)
-	s, err := publishItems(b.Context(), store, given(all), pictures, benchShards(b))
-	if err != nil {
-		b.Fatal(err)
-	}
-	dest := newStore(b)
-	m, _, err := export.WriteIRG(b.Context(), store, s, dest, options(b, 2, 2))
-	if err != nil {
-		b.Fatal(err)
-	}
-	size := int64(0)
-	for _, mode := range m.Modes {
-		for _, f := range mode.Files {
-			size += f.Size
-		}
-	}
-	b.SetBytes(size)
+	_, _, dest, m := noisyExport(b)
+	b.SetBytes(bytesOf(m))
 	for b.Loop() {
 		r, err := loader.Check(b.Context(), loader.InFolder(dest.URL(".")), loader.Options{Ranks: 2, Workers: 2, Seed: 42, Jobs: 2})
 		if err != nil || !r.Whole() {

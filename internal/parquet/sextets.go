@@ -1,20 +1,20 @@
 package parquet
 
-import (
-	"encoding/base64"
-	"encoding/binary"
-)
+import "encoding/binary"
 
 // Of images that are compressed well, the 64 characters of base64 come about
 // equally often, and the best Huffman code gives each of them six bits: those that
 // it stands for, under other numbers. So the codes are made of the data itself, and
 // no text is made and counted.
 
+// alphabet has the characters in the order of what they stand for (RFC 4648,
+// section 4).
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
 // sextetCodes has the codes of two characters under the twelve bits that they
 // stand for. Codes of equal length are numbered in the order of the characters
 // (RFC 8878, section 4.2.1).
 var sextetCodes = func() (codes [1 << 12]uint16) {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 	var code [64]uint16
 	for i := range alphabet {
 		for j := range alphabet {
@@ -33,10 +33,8 @@ var sextetCodes = func() (codes [1 << 12]uint16) {
 // but one, 1 for those of the alphabet, in four bits each.
 var sextetTable = func() []byte {
 	weights := [128]byte{}
-	for i := range 64 {
-		var text [4]byte
-		base64.StdEncoding.Encode(text[:], []byte{byte(i << 2), 0, 0})
-		weights[text[0]] = 1
+	for i := range alphabet {
+		weights[alphabet[i]] = 1
 	}
 	const last = 'z'
 	table := []byte{127 + last}
