@@ -14,7 +14,12 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/blob/s3test"
@@ -25,6 +30,9 @@ import (
 type front struct {
 	*httptest.Server
 	proxy *httputil.ReverseProxy
+	// ahead is by how much the clock of the S3 server seems to be ahead of the
+	// others, as a [time.Duration].
+	ahead atomic.Int64
 }
 
 // newFront starts a server. Disturb is asked about each request, and reports
@@ -35,14 +43,15 @@ func newFront(t *testing.T, server *s3test.Server, disturb func(f *front, w http
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &front{proxy: &httputil.ReverseProxy{
+	f := new(front)
+	f.proxy = &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.Host = r.In.Host // it is signed
 		},
-		Transport:    &http.Transport{DisableCompression: true},
+		Transport:    &ahead{RoundTripper: &http.Transport{DisableCompression: true}, by: &f.ahead},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { panic(http.ErrAbortHandler) },
-	}}
+	}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !disturb(f, w, r) {
 			f.proxy.ServeHTTP(w, r)
@@ -50,6 +59,68 @@ func newFront(t *testing.T, server *s3test.Server, disturb func(f *front, w http
 	}))
 	t.Cleanup(f.Close)
 	return f
+}
+
+// ahead makes the clock of the server behind seem to be ahead: requests with its
+// time are signed anew with this machine's.
+type ahead struct {
+	http.RoundTripper
+	by *atomic.Int64
+}
+
+func (a *ahead) RoundTrip(r *http.Request) (*http.Response, error) {
+	by := time.Duration(a.by.Load())
+	if by == 0 {
+		return a.RoundTripper.RoundTrip(r)
+	}
+	r = r.Clone(r.Context())
+	r.Header.Del("Authorization")
+	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
+	credentials := aws.Credentials{AccessKeyID: os.Getenv("AWS_ACCESS_KEY_ID"), SecretAccessKey: os.Getenv("AWS_SECRET_ACCESS_KEY")}
+	err := signer.SignHTTP(r.Context(), credentials, r, r.Header.Get("X-Amz-Content-Sha256"), "s3", os.Getenv("AWS_REGION"), time.Now())
+	if err != nil {
+		return nil, err
+	}
+	response, err := a.RoundTripper.RoundTrip(r)
+	if err == nil {
+		response.Header.Set("Date", time.Now().Add(by).UTC().Format(http.TimeFormat))
+	}
+	return response, err
+}
+
+// ownClockJumps moves the clock of the machine in the middle of a build: to an S3
+// server its requests are hours old then, or not to be made yet, and it refuses
+// them as S3 does.
+func ownClockJumps(t *testing.T, _ *harness, s *site, random *rand.Rand) {
+	var refused atomic.Int64
+	f := newFront(t, s.server, func(f *front, w http.ResponseWriter, r *http.Request) bool {
+		signed, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+		if err != nil {
+			t.Error(err)
+		}
+		now := time.Now().Add(time.Duration(f.ahead.Load()))
+		if now.Sub(signed).Abs() < 15*time.Minute {
+			return false
+		}
+		refused.Add(1)
+		w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(w, `<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and the current time is too large.</Message></Error>`)
+		return true
+	})
+	s.configure(t, f.URL)
+	p, release := s.halted(t, random)
+	jump := time.Duration(1+random.IntN(10_000)) * time.Hour
+	if random.IntN(2) == 0 {
+		jump = -jump
+	}
+	f.ahead.Store(int64(jump))
+	release()
+	if code := p.wait(); code != exitDone || refused.Load() == 0 {
+		t.Errorf("code %d, %d requests refused\n%s", code, refused.Load(), p.said.text())
+	}
+	t.Logf("the server's clock is ahead by %s, %d requests refused", jump, refused.Load())
+	s.configure(t, s.server.Endpoint)
 }
 
 // lose carries the request out and loses its answer.

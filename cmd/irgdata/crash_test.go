@@ -88,6 +88,7 @@ func disturbances() []disturbance {
 		{"the work folder is read-only", 1, 1, readOnly("work")},
 		{"the place of exports is read-only", 1, 0, readOnly("export")},
 		{"the clock jumps", 1, 1, clockJumps},
+		{"the clock of the machine jumps", 0, 1, ownClockJumps},
 		{"the clock jumps and gc takes the build for dead", 1, 1, takenForDead},
 		{"the holder of the lock is killed", 1, 0, holderKilled},
 	}

@@ -311,7 +311,13 @@ func (s *S3) Stat(ctx context.Context, key string) (Object, error) {
 	if err := checkKey(key); err != nil {
 		return Object{}, err
 	}
-	head, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.o.Bucket, Key: aws.String(s.key(key))})
+	in := &s3.HeadObjectInput{Bucket: &s.o.Bucket, Key: aws.String(s.key(key))}
+	head, err := s.client.HeadObject(ctx, in)
+	if statusOf(err) == http.StatusForbidden {
+		// It has no body to say that the clocks differ, of which the SDK would
+		// take account; by its date the SDK knows now by how much.
+		head, err = s.client.HeadObject(ctx, in)
+	}
 	if err != nil {
 		return Object{}, s.explain("stat", key, err)
 	}
@@ -397,6 +403,15 @@ func apiCode(err error) string {
 	return ""
 }
 
+// statusOf is the status of the answer that err came with, or 0.
+func statusOf(err error) int {
+	var response *awshttp.ResponseError
+	if errors.As(err, &response) {
+		return response.HTTPStatusCode()
+	}
+	return 0
+}
+
 // explain turns an error of the SDK into one sentence that says what to do. It
 // gives nil for nil.
 func (s *S3) explain(op, key string, err error) error {
@@ -406,12 +421,7 @@ func (s *S3) explain(op, key string, err error) error {
 	say := func(format string, args ...any) error {
 		return fmt.Errorf("%s %s: %s", op, s.URL(key), fmt.Sprintf(format, args...))
 	}
-	var status int
-	var response *awshttp.ResponseError
-	if errors.As(err, &response) {
-		status = response.HTTPStatusCode()
-	}
-	code := apiCode(err)
+	code, status := apiCode(err), statusOf(err)
 	switch {
 	case code == conflictCode:
 		return say("another put of the same object is under way: try again")
@@ -425,6 +435,8 @@ func (s *S3) explain(op, key string, err error) error {
 		return say("the server does not accept the credentials (%s): check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile in use", code)
 	case code == "AuthorizationHeaderMalformed" || code == "PermanentRedirect" || code == "IllegalLocationConstraintException" || status == http.StatusMovedPermanently:
 		return say("the bucket is not in region %q: set `region` to that of the bucket", s.client.Options().Region)
+	case code == "RequestTimeTooSkewed":
+		return say("the clock of this machine is not that of the server: set it")
 	case code == "AccessDenied" || status == http.StatusForbidden:
 		return say("access is denied: these credentials lack the right to read, list and write the bucket")
 	}

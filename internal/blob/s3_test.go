@@ -186,6 +186,54 @@ func TestS3SweepsByTheClockOfTheServer(t *testing.T) {
 	<-ended
 }
 
+// TestS3ClocksDiffer: a server that refuses requests of another time than its own,
+// with no word of why where an answer has no body, gets them with its time. If it
+// does not tell that, the error names the clock.
+func TestS3ClocksDiffer(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "key")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	var ahead atomic.Int64
+	var tells atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		now := time.Now().Add(time.Duration(ahead.Load()))
+		if w.Header()["Date"] = nil; tells.Load() {
+			w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
+		}
+		signed, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+		if err != nil {
+			t.Error(err)
+		}
+		if now.Sub(signed).Abs() > 15*time.Minute {
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, "<Error><Code>RequestTimeTooSkewed</Code></Error>")
+			return
+		}
+		w.Header().Set("Last-Modified", "Sat, 01 Jan 2000 00:00:00 GMT")
+		if r.Method == http.MethodGet {
+			fmt.Fprint(w, "<ListBucketResult></ListBucketResult>")
+		}
+	}))
+	defer server.Close()
+	s, err := blob.NewS3(t.Context(), blob.S3Options{Bucket: "clock", Endpoint: server.URL, PathStyle: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, differ := range []time.Duration{100 * time.Hour, -100 * time.Hour, 0} {
+		ahead.Store(int64(differ))
+		tells.Store(false)
+		if err := blob.PutBytes(t.Context(), s, "object", nil, blob.PutOptions{}); differ != 0 && (err == nil || !strings.Contains(err.Error(), "the clock of this machine")) {
+			t.Errorf("ahead by %s, untold: put: %v", differ, err)
+		}
+		tells.Store(true)
+		if _, err := s.Stat(t.Context(), "object"); err != nil {
+			t.Errorf("ahead by %s: %v", differ, err)
+		}
+		if err := blob.PutBytes(t.Context(), s, "object", nil, blob.PutOptions{}); err != nil {
+			t.Errorf("ahead by %s: %v", differ, err)
+		}
+	}
+}
+
 // gate says that it is read, and ends when it may.
 type gate struct{ begun, proceed chan struct{} }
 
