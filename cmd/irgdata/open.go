@@ -249,11 +249,7 @@ func (d *dataset) openLedger(ctx context.Context, a access) error {
 		if id, err = manifests.Identify(ctx, d.store); err != nil {
 			return err
 		}
-		if swept, err := d.store.Sweep(ctx, 24*time.Hour); err != nil {
-			d.log.Warn("what interrupted runs left could not be removed", "error", err)
-		} else if swept > 0 {
-			d.log.Info("removed what interrupted runs left", "objects", swept)
-		}
+		d.sweep(ctx)
 	} else {
 		id, err = manifests.Identity(ctx, d.store)
 	}
@@ -302,6 +298,18 @@ func (d *dataset) openLedger(ctx context.Context, a access) error {
 		d.sharing = d.ledger.Share(ctx, d.store, time.Duration(d.config.Calls.Share), d.log)
 	}
 	return nil
+}
+
+// sweep removes what interrupted runs left in the store and the work folder.
+func (d *dataset) sweep(ctx context.Context) {
+	objects, err := d.store.Sweep(ctx, 24*time.Hour)
+	files, filesErr := blob.SweepTempFiles(d.config.path(d.config.Work))
+	if err := errors.Join(err, filesErr); err != nil {
+		d.log.Warn("what interrupted runs left could not be removed", "error", err)
+	}
+	if objects+files > 0 {
+		d.log.Info("removed what interrupted runs left", "objects", objects, "files", files)
+	}
 }
 
 // beginRun marks a run that adds to the store; it waits while gc is at it.

@@ -16,10 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tempPrefix marks the files of puts under way. They lie beside their
-// destination, because link(2) does not cross file systems.
-const tempPrefix = ".irgdata-tmp-"
-
 // File is a store in a folder. A put writes a temporary file, synchronises
 // it, and links it to its name; the folder is synchronised before Put returns.
 type File struct{ root string }
@@ -103,30 +99,6 @@ func (f *File) put(ctx context.Context, path string, body io.Reader, o PutOption
 		return err
 	}
 	return syncDir(dir)
-}
-
-// createLocked makes a temporary file under a lock, which tells Sweep that its
-// owner lives; the kernel drops it with the process.
-func createLocked(dir string) (*os.File, error) {
-	for {
-		temp, err := os.CreateTemp(dir, tempPrefix+"*")
-		if err != nil {
-			return nil, err
-		}
-		err = unix.Flock(int(temp.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			if _, err = os.Lstat(temp.Name()); err == nil {
-				return temp, nil
-			}
-		}
-		temp.Close()
-		os.Remove(temp.Name())
-		// Another process's Sweep came between: it has the lock, or it had it
-		// and the name is gone.
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("lock %s: %w", temp.Name(), err)
-		}
-	}
 }
 
 // contextReader ends a copy when its context is done.
@@ -326,23 +298,4 @@ func (f *File) Sweep(ctx context.Context, _ time.Duration) (int, error) {
 		return swept, fmt.Errorf("sweep %s: %w", f.root, err)
 	}
 	return swept, nil
-}
-
-func removeOrphan(path string) (bool, error) {
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil // its owner was faster
-	}
-	if err != nil {
-		return false, err
-	}
-	defer file.Close()
-	if unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-		return false, nil // its owner lives
-	}
-	err = os.Remove(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
 }

@@ -74,6 +74,33 @@ func TestFileSweep(t *testing.T) {
 	}
 }
 
+// TestTempFiles: nothing of them is seen, and one that kept its name goes unless
+// its owner lives.
+func TestTempFiles(t *testing.T) {
+	dir := t.TempDir()
+	file, err := blob.TempFile(filepath.Join(dir, "work"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	dir = filepath.Join(dir, "work")
+	dead, other := filepath.Join(dir, ".irgdata-tmp-dead"), filepath.Join(dir, "ledger.sqlite")
+	for _, path := range []string{dead, other} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := blob.SweepTempFiles(dir); n != 1 || err != nil {
+		t.Errorf("swept %d, %v, want 1", n, err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 || left[0].Name() != "ledger.sqlite" {
+		t.Errorf("left %v, %v", left, err)
+	}
+	if n, err := blob.SweepTempFiles(filepath.Join(dir, "none")); n != 0 || err != nil {
+		t.Errorf("swept %d, %v of no folder", n, err)
+	}
+}
+
 // TestFileSweepSparesPutsUnderWay sweeps without a pause while objects are put.
 func TestFileSweepSparesPutsUnderWay(t *testing.T) {
 	s := newFile(t, t.TempDir())

@@ -219,24 +219,6 @@ func copyAll(w io.Writer, r io.Reader, size int64) (int64, error) {
 	return io.CopyBuffer(struct{ io.Writer }{w}, r, buffer) // a file would bring a small buffer of its own
 }
 
-// TempFile makes a file in the folder dir that has no name, so that nothing
-// is left of it when it is closed or the process ends. The folder is made if
-// need be.
-func TempFile(dir string) (*os.File, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	file, err := os.CreateTemp(dir, tempPrefix+"*")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Remove(file.Name()); err != nil {
-		file.Close()
-		return nil, err
-	}
-	return file, nil
-}
-
 // Verify reads the whole object and compares it with its digest.
 func Verify(ctx context.Context, s Store, key string, d irgdata.Digest) error {
 	r, err := s.Open(ctx, key, 0, -1)
