@@ -44,6 +44,8 @@ def read_hf(root, modes):
         d = datasets.load_dataset(root, m["mode"], split=m["split"])
         expect(f"rows of {m['mode']}", len(d), m["rows"])
         expect("the feature images", isinstance(d.features["images"].feature, datasets.Image), True)
+        bare = datasets.load_dataset("parquet", data_files=[f"{root}/{f['path']}" for f in m["files"]], split="train")
+        expect("the features without the card", bare.features, d.features)
         for row in d:
             expect("image parts", image_parts(row["messages"]), len(row["images"]))
             for image in row["images"]:

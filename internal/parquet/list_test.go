@@ -55,11 +55,11 @@ func TestLists(t *testing.T) {
 		Definitions, Repetitions []int16
 	}
 	for i, want := range map[string]leaf{
-		"turns.list.element.role":                    {[]string{"user", "none", "user", "user"}, []int16{0, 1, 1, 1, 1}, []int16{0, 0, 1, 1, 0}},
-		"turns.list.element.parts.list.element.text": {[]string{"a", "b", "c"}, []int16{0, 2, 2, 1, 2, 1}, []int16{0, 0, 2, 1, 1, 0}},
-		"turns.list.element.parts.list.element.loss": {[]string{"true", "false", "true"}, []int16{0, 2, 2, 1, 2, 1}, []int16{0, 0, 2, 1, 1, 0}},
-		"images.list.element.bytes":                  {[]string{"x", ""}, []int16{0, 3, 1, 3}, []int16{0, 0, 1, 0}},
-		"images.list.element.path":                   {[]string{"x.png", ""}, []int16{0, 3, 1, 3}, []int16{0, 0, 1, 0}},
+		"turns.list.element.role":                    {[]string{"user", "none", "user", "user"}, []int16{1, 2, 2, 2, 2}, []int16{0, 0, 1, 1, 0}},
+		"turns.list.element.parts.list.element.text": {[]string{"a", "b", "c"}, []int16{1, 4, 4, 3, 4, 3}, []int16{0, 0, 2, 1, 1, 0}},
+		"turns.list.element.parts.list.element.loss": {[]string{"true", "false", "true"}, []int16{1, 4, 4, 3, 4, 3}, []int16{0, 0, 2, 1, 1, 0}},
+		"images.list.element.bytes":                  {[]string{"x", ""}, []int16{1, 4, 2, 4}, []int16{0, 0, 1, 0}},
+		"images.list.element.path":                   {[]string{"x.png", ""}, []int16{1, 4, 2, 4}, []int16{0, 0, 1, 0}},
 	} {
 		column, err := r.RowGroup(0).Column(r.MetaData().Schema.ColumnIndexByName(i))
 		if err != nil {

@@ -45,8 +45,8 @@ type Image struct {
 // Row holds one cell for each column, in order.
 type Row []any
 
-// newSchema is the Parquet schema of the columns. Only pictures and their
-// fields are nullable.
+// newSchema is the Parquet schema of the columns. Only pictures, their fields and
+// lists are nullable.
 func newSchema(columns []Column) (*schema.GroupNode, error) {
 	fields, err := fieldNodes(columns)
 	if err != nil {
@@ -86,7 +86,8 @@ func fieldNode(c Column) (schema.Node, error) {
 }
 
 // listNode has the three levels that the format asks of a list
-// (LogicalTypes.md), of which neither the list nor a struct in it may be null.
+// (LogicalTypes.md). A struct in it may not be null; the list may, and never is:
+// datasets takes note of the features of a column only if it is nullable.
 func listNode(c Column) (schema.Node, error) {
 	var element schema.Node
 	var err error
@@ -107,7 +108,7 @@ func listNode(c Column) (schema.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return schema.NewGroupNodeLogical(c.Name, parquet.Repetitions.Required, schema.FieldList{list}, schema.NewListLogicalType(), -1)
+	return schema.NewGroupNodeLogical(c.Name, parquet.Repetitions.Optional, schema.FieldList{list}, schema.NewListLogicalType(), -1)
 }
 
 // pictureNode is the type of datasets.Image, its fields in this order.

@@ -118,11 +118,12 @@ func (s *shredded) cell(c Column, cell any, steps []int, at position) {
 
 func (s *shredded) list(c Column, elements []Row, steps []int, at position) {
 	at.lists++
+	at.definition++ // the list is there
 	if len(elements) == 0 {
 		s.level(at)
 		return
 	}
-	at.definition++
+	at.definition++ // and has elements
 	for i, element := range elements {
 		if i > 0 {
 			at.repetition = at.lists
