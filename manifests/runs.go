@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/internal/lock"
 )
 
 // runPrefix is the folder of the marks of runs that write to the store. They
@@ -20,10 +21,12 @@ import (
 // about to find there and to build upon. Each puts its mark first and looks for
 // others then, so that of two at least one sees the other.
 //
-// A mark that was not renewed for runDead, by the clock of the store, is that of
-// a dead run. So is one that is as far in the future: the clock was set back, and
-// a live run would have renewed it since. Whoever takes it for dead says so by a second object, which stays:
-// a run that was merely asleep finds it when it asks Held, and must not publish.
+// A mark whose process is known to have ended is that of a dead run; that is known
+// on the machine where it ran. So is one that was not renewed for runDead, by the
+// clock of the store, and one that is as far in the future: the clock was set back,
+// and a live run would have renewed it since. Whoever takes it for dead says so by a
+// second object, which stays: a run that was merely asleep finds it when it asks
+// Held, and must not publish.
 const (
 	runPrefix  = "runs/"
 	aloneMark  = "alone-"
@@ -34,11 +37,13 @@ const (
 	runDead    = 10 * time.Minute
 )
 
-// runMark tells people whose run it is.
+// runMark tells whose run it is.
 type runMark struct {
 	Command string `json:"command"`
 	Host    string `json:"host"`
 	Process int    `json:"process"`
+	// Lasting is the name of the process as [lock.Process] gives it.
+	Lasting string `json:"lasting,omitempty"`
 }
 
 // Run is a run that writes to a store. It is ended once.
@@ -94,7 +99,7 @@ func BeginAlone(ctx context.Context, store blob.Store, command string) (*Run, er
 	}
 	others, err := r.others(ctx, "")
 	if err == nil && len(others) > 0 {
-		err = fmt.Errorf("%w: %s: run it again when that has ended; one that was killed counts as dead after %s", ErrRunning, strings.Join(others, ", "), runDead)
+		err = fmt.Errorf("%w: %s: run it again when that has ended; one that was killed on another machine counts as dead after %s", ErrRunning, strings.Join(others, ", "), runDead)
 	}
 	if err != nil {
 		return nil, errors.Join(err, r.End(ctx))
@@ -109,7 +114,7 @@ func mark(ctx context.Context, store blob.Store, kind, command string) (*Run, er
 	if err != nil {
 		host = "unknown"
 	}
-	text, err := seal(runMark{Command: command, Host: host, Process: os.Getpid()})
+	text, err := seal(runMark{Command: command, Host: host, Process: os.Getpid(), Lasting: lock.Process(os.Getpid())})
 	if err == nil {
 		err = blob.PutBytes(ctx, store, r.key, text, blob.PutOptions{CreateOnly: true})
 	}
@@ -169,9 +174,8 @@ func (r *Run) others(ctx context.Context, kind string) ([]string, error) {
 			continue
 		}
 		if now.Sub(o.ModTime).Abs() > runDead {
-			err := blob.PutBytes(ctx, r.store, o.Key+deadSuffix, []byte("taken for dead\n"), blob.PutOptions{CreateOnly: true})
-			if err != nil && !errors.Is(err, blob.ErrExists) {
-				return nil, fmt.Errorf("declare a run dead: %w", err)
+			if err := r.declareDead(ctx, o.Key); err != nil {
+				return nil, err
 			}
 			continue
 		}
@@ -182,9 +186,23 @@ func (r *Run) others(ctx context.Context, kind string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
+		if lock.Ended(m.Lasting) {
+			if err := r.declareDead(ctx, o.Key); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		names = append(names, fmt.Sprintf("%s on %s (process %d)", m.Command, m.Host, m.Process))
 	}
 	return names, nil
+}
+
+func (r *Run) declareDead(ctx context.Context, key string) error {
+	err := blob.PutBytes(ctx, r.store, key+deadSuffix, []byte("taken for dead\n"), blob.PutOptions{CreateOnly: true})
+	if err != nil && !errors.Is(err, blob.ErrExists) {
+		return fmt.Errorf("declare a run dead: %w", err)
+	}
+	return nil
 }
 
 // Held gives ErrTakenForDead if another run took this one for dead. It is asked

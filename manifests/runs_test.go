@@ -1,11 +1,15 @@
 package manifests_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +46,64 @@ func TestDeadRunOfTheFuture(t *testing.T) {
 	}
 	if err := errors.Join(alone.End(t.Context()), dead.End(t.Context())); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestKilledRuns: a run of this machine that was killed blocks nobody, were it alone
+// or not. The killed process is this test's own program.
+func TestKilledRuns(t *testing.T) {
+	const variable = "IRGDATA_TEST_RUN_IN"
+	begin := func(store blob.Store, alone bool) (*manifests.Run, error) {
+		if alone {
+			return manifests.BeginAlone(t.Context(), store, "gc")
+		}
+		return manifests.BeginRun(t.Context(), store, "build", func(who string) { t.Errorf("it waits for %s", who) })
+	}
+	if dir, kind, told := strings.Cut(os.Getenv(variable), " "); told {
+		store, err := blob.NewFile(dir)
+		if err == nil {
+			_, err = begin(store, kind == "alone")
+		}
+		fmt.Println(err)
+		_, _ = io.Copy(io.Discard, os.Stdin) // until it is killed
+		return
+	}
+	if runtime.GOOS != "linux" {
+		t.Skip("other systems do not tell that a process has ended")
+	}
+	for _, killed := range []string{"alone", "shared"} {
+		store := newStore(t)
+		child := exec.Command(os.Args[0], "-test.run=^TestKilledRuns$")
+		child.Env = append(os.Environ(), variable+"="+store.URL("")+" "+killed)
+		in, err := child.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := child.StdoutPipe()
+		if err == nil {
+			err = child.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said, err := bufio.NewReader(out).ReadString('\n'); err != nil || said != "<nil>\n" {
+			t.Fatalf("the child says %q (%v)", said, err)
+		}
+		if _, err := begin(store, true); !errors.Is(err, manifests.ErrRunning) {
+			t.Errorf("beside a live run that is %s: %v", killed, err)
+		}
+		_ = child.Process.Kill()
+		_ = child.Wait() // it was killed
+		in.Close()
+		for _, alone := range []bool{false, true} {
+			run, err := begin(store, alone)
+			if err == nil {
+				err = run.End(t.Context())
+			}
+			if err != nil {
+				t.Errorf("after a killed run that was %s: %v", killed, err)
+			}
+		}
 	}
 }
 

@@ -105,18 +105,25 @@ func interruptedTwice(t *testing.T, _ *harness, s *site, random *rand.Rand) {
 }
 
 // holderKilled: while a build is under way another one in the same work folder is
-// refused, for it would make the calls that the first is about to make. A killed
-// one holds nothing.
+// refused, for it would make the calls that the first is about to make, and so is
+// gc anywhere. A killed one holds nothing.
 func holderKilled(t *testing.T, _ *harness, s *site, random *rand.Rand) {
 	p, release := s.halted(t, random)
-	out, err := s.command(t.Context(), "build").CombinedOutput()
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != exitTryAgain || !strings.Contains(string(out), "a build of this dataset is under way") {
-		t.Errorf("%v\n%s", err, out)
+	beside := s.beside(t)
+	for _, refused := range []struct {
+		at            *site
+		command, says string
+	}{{s, "build", "a build of this dataset is under way"}, {beside, "gc", "build on "}} {
+		out, err := refused.at.command(t.Context(), refused.command).CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != exitTryAgain || !strings.Contains(string(out), refused.says) {
+			t.Errorf("%s: %v\n%s", refused.command, err, out)
+		}
 	}
 	_ = p.Process.Kill()
 	p.wait()
 	release()
+	beside.must(t, "gc")
 	if locks, err := filepath.Glob(filepath.Join(s.dir, "work", "*.lock")); err != nil || len(locks) != 1 {
 		t.Errorf("the killed one left the locks %v (%v)", locks, err)
 	}

@@ -32,8 +32,8 @@ period: shards of builds that were broken off or of expired snapshots, and
 records of sources that newer ones replace. Images stay, but for removed ones.
 
 It needs the store for itself: while a build or another run is at it, gc ends
-with code 75 and deletes nothing. A run that was killed counts as dead after ten
-minutes.
+with code 75 and deletes nothing. A run that was killed on another machine counts
+as dead after ten minutes.
 
 Snapshots are only given up when that is asked for. --keep N expires all but the
 N newest and the tagged ones, --keep-tagged all but the newest and the tagged
