@@ -10,6 +10,7 @@ import (
 	"iter"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -407,6 +408,7 @@ func (l *Ledger) unshared(ctx context.Context) (s segment, last int64, err error
 type Sharing struct {
 	ledger *Ledger
 	store  blob.Store
+	pushes sync.Mutex // one push at a time, or two segments would have the same calls
 	stop   chan struct{}
 	ended  chan struct{}
 }
@@ -426,7 +428,7 @@ func (l *Ledger) Share(ctx context.Context, store blob.Store, every time.Duratio
 		for {
 			select {
 			case <-tick.C:
-				_, err := l.Push(ctx, store)
+				err := s.Push(ctx)
 				if err == nil {
 					_, err = l.pull(ctx, store, putOff)
 				}
@@ -443,10 +445,18 @@ func (l *Ledger) Share(ctx context.Context, store blob.Store, every time.Duratio
 	return s
 }
 
+// Push pushes what there is now. It is called before anything is published that
+// rests on these calls.
+func (s *Sharing) Push(ctx context.Context) error {
+	s.pushes.Lock()
+	defer s.pushes.Unlock()
+	_, err := s.ledger.Push(ctx, s.store)
+	return err
+}
+
 // Close ends the background pushes and pushes what is left.
 func (s *Sharing) Close(ctx context.Context) error {
 	close(s.stop)
 	<-s.ended
-	_, err := s.ledger.Push(ctx, s.store)
-	return err
+	return s.Push(ctx)
 }

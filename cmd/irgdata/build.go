@@ -100,8 +100,8 @@ func build(ctx context.Context, cmd *cobra.Command, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	// The last calls go to the store before a word is said: whoever reads the
-	// summary may be gone.
+	// All is put in order before a word is said: whoever reads the summary may be
+	// gone.
 	closed = true
 	if err := d.close(ctx); err != nil {
 		return err
@@ -129,6 +129,10 @@ func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
 		if content, parts, err = d.content(ctx, p, r.examples, b); err != nil {
 			return r, err
 		}
+	}
+	// A lost machine must not lose what a snapshot was made of.
+	if err := d.sharing.Push(ctx); err != nil {
+		return r, err
 	}
 	// What this run found in the store is there only as long as no other run
 	// took it for dead.

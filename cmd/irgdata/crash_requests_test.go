@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/blob/s3test"
+	"github.com/irgdata/irgdata/manifests"
 )
 
 // front is a server before an S3 server. It passes requests on unless disturb
@@ -194,29 +196,50 @@ func killedUploading(t *testing.T, _ *harness, s *site, _ *rand.Rand) {
 	s.pairs, s.undisturbed = pairs, newSite(t, pairs, nil)
 	s.undisturbed.must(t, "build")
 
+	s.killedAt(t, func(r *http.Request) bool { return r.URL.Query().Get("partNumber") == "2" }, func(*front, *http.Request) {})
+	if left := s.server.Uploads(t, s.bucket); len(left) != 1 {
+		t.Errorf("the killed build left the uploads %v, want one", left)
+	}
+}
+
+// killedPublishing kills a build when its snapshot has just been published. It has
+// shared no calls in between, and must have before.
+func killedPublishing(t *testing.T, _ *harness, s *site, _ *rand.Rand) {
+	s.killedAt(t, func(r *http.Request) bool {
+		return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/")
+	}, func(f *front, r *http.Request) {
+		f.proxy.ServeHTTP(httptest.NewRecorder(), r)
+	}, "share: 50ms", "share: 1h")
+	if _, err := manifests.Latest(t.Context(), s.store(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+// killedAt kills a build, configured with the edits, at its first request of a
+// kind. The server before the S3 server handles it and does not answer.
+func (s *site) killedAt(t *testing.T, is func(*http.Request) bool, handle func(*front, *http.Request), edits ...string) {
+	t.Helper()
 	begun := make(chan struct{})
-	var once sync.Once
+	begin := sync.OnceFunc(func() { close(begun) })
 	f := newFront(t, s.server, func(f *front, w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Query().Get("partNumber") != "2" {
+		if !is(r) {
 			return false
 		}
-		once.Do(func() { close(begun) })
-		_, _ = io.Copy(io.Discard, r.Body) // until the client is killed
+		handle(f, r)
+		begin()
+		_, _ = io.Copy(io.Discard, r.Body) // or the end of the client goes unseen
 		<-r.Context().Done()
 		return true
 	})
-	s.configure(t, f.URL)
+	s.configure(t, f.URL, edits...)
 	p := s.start(t)
 	select {
 	case <-begun:
 	case <-p.ended:
-		t.Fatalf("no multipart upload\n%s", p.said.text())
+		t.Fatalf("no such request\n%s", p.said.text())
 	}
 	_ = p.Process.Kill()
 	p.wait()
-	if left := s.server.Uploads(t, s.bucket); len(left) != 1 {
-		t.Errorf("the killed build left the uploads %v, want one", left)
-	}
 	s.configure(t, s.server.Endpoint)
 }
 

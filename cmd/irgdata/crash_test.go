@@ -79,6 +79,7 @@ func disturbances() []disturbance {
 		{"each operation of the store fails", 1, 1, failing},
 		{"requests to the store fail or their answers are lost", 0, 1, cutOff},
 		{"SIGKILL within a multipart upload", 0, 1, killedUploading},
+		{"SIGKILL when the snapshot is published", 0, 1, killedPublishing},
 		{"SIGKILL of the store's server", 0, 1, serverKilled},
 		{"the disk of the store is full", 1, 0, full("store", false)},
 		{"the disk of the store is full for a moment", 1, 0, full("store", true)},
