@@ -37,12 +37,13 @@ var formats = []struct {
 			1: "2 calls, of which 2 do not say what was asked; 0 doubles",
 			2: "3 calls, of which 3 do not say what was asked; 0 doubles",
 			3: "2 calls, of which 1 do not say what was asked; 1 doubles",
+			4: "2 calls, of which 1 do not say what was asked; 1 doubles",
 		},
 		newer: func(f []byte) []byte { // the user_version of SQLite's header
 			f[63]++
 			return f
 		},
-		refuses: "it has format 4 and this irgdata reads format 3: use the irgdata that wrote it",
+		refuses: "it has format 5 and this irgdata reads format 4: use the irgdata that wrote it",
 	},
 	{
 		name: "ledger-segment", version: segmentFormat,

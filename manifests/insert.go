@@ -64,7 +64,7 @@ func insertCalls(tx *sql.Tx, calls []Call, how insertion) (n inserted, err error
 	recipes := recipeIDs{tx: tx}
 	var row []any
 	for i, c := range calls {
-		there := Call{Key: c.Key}
+		var there Call
 		var shared bool
 		var pair []byte
 		err := scanCall(find.QueryRow(c.Key[:]), &there, &shared, &pair)
@@ -107,8 +107,8 @@ func insertCalls(tx *sql.Tx, calls []Call, how insertion) (n inserted, err error
 }
 
 const (
-	insertColumns = `key, ` + callColumns + `, shared, ` + askedColumns
-	insertPlaces  = `?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?`
+	insertColumns = callColumns + `, shared, ` + askedColumns
+	insertPlaces  = `?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?`
 )
 
 // recipeIDs finds and makes the rows of recipes within a transaction.
@@ -140,7 +140,7 @@ func (r *recipeIDs) appendRow(row []any, c Call, shared bool) ([]any, error) {
 	}
 	recipe, err := r.id(c.Asked.Recipe)
 	return append(row,
-		c.Key[:], c.Step, c.Model, c.Text, image, c.Rule, c.Reason, c.Finish, c.Seconds, c.TokensIn, c.TokensOut, c.Attempts, first, c.Server,
+		c.Key[:], c.Step, c.Model, c.Text, image, c.Rule, c.Reason, c.Finish, c.Seconds, c.TokensIn, c.TokensOut, c.Attempts, first, c.Server, c.checksum(image, first),
 		shared, pair, c.Asked.Shown, recipe, c.Asked.Inputs,
 	), err
 }

@@ -19,7 +19,7 @@ import (
 // ledgerFormat is the version of the ledger's schema, kept in the file's
 // user_version. Older ones are brought up to it, a newer one is refused, never
 // guessed at.
-const ledgerFormat = 3
+const ledgerFormat = 4
 
 // Call is one model call that came to an end: with an answer, or with a
 // failure for which the model did its work all the same (a refusal, a
@@ -127,6 +127,7 @@ var ledgerMigrations = [ledgerFormat - 1]string{
 		PRIMARY KEY (key, making)
 	) WITHOUT ROWID;
 	` + askedIndex,
+	`ALTER TABLE calls ADD COLUMN checksum INTEGER; -- of the callColumns before it; NULL: not known`,
 }
 
 // askedIndex finds the calls of a pair, for [Ledger.Asked]. A ledger that is
@@ -134,13 +135,22 @@ var ledgerMigrations = [ledgerFormat - 1]string{
 const askedIndex = `CREATE INDEX calls_asked ON calls (shown, pair) WHERE pair <> x''`
 
 // callColumns are what scanCall reads after the columns of its own arguments.
-const callColumns = `step, model, text, image, rule, reason, finish, seconds, tokens_in, tokens_out, attempts, first, server`
+const callColumns = `key, step, model, text, image, rule, reason, finish, seconds, tokens_in, tokens_out, attempts, first, server, checksum`
 
 // scanCall reads before and then the callColumns of a row.
 func scanCall(row interface{ Scan(...any) error }, c *Call, before ...any) error {
+	var key []byte
 	var image, first string
-	err := row.Scan(append(before, &c.Step, &c.Model, &c.Text, &image, &c.Rule, &c.Reason, &c.Finish, &c.Seconds, &c.TokensIn, &c.TokensOut, &c.Attempts, &first, &c.Server)...)
-	if err == nil && image != "" {
+	var sum sql.NullInt64
+	if err := row.Scan(append(before, &key, &c.Step, &c.Model, &c.Text, &image, &c.Rule, &c.Reason, &c.Finish, &c.Seconds, &c.TokensIn, &c.TokensOut, &c.Attempts, &first, &c.Server, &sum)...); err != nil {
+		return err
+	}
+	copy(c.Key[:], key)
+	if sum.Valid && sum.Int64 != c.checksum(image, first) {
+		return fmt.Errorf("call %s: %w", c.Key, errDamagedCall)
+	}
+	var err error
+	if image != "" {
 		err = json.Unmarshal([]byte(image), &c.Image)
 	}
 	if err == nil && first != "" {
@@ -226,13 +236,12 @@ func (l *Ledger) Close() error {
 
 // Lookup finds a recorded call.
 func (l *Ledger) Lookup(ctx context.Context, key irgdata.Digest) (call Call, found bool, err error) {
-	call.Key = key
 	err = scanCall(l.lookup.QueryRowContext(ctx, key[:]), &call)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Call{}, false, nil
 	}
 	if err != nil {
-		return Call{}, false, fmt.Errorf("ledger: look up call %s: %w", key, err)
+		return Call{}, false, fmt.Errorf("ledger %s: look up call %s: %w", l.path, key, err)
 	}
 	return call, true, nil
 }

@@ -78,14 +78,12 @@ func (l *Ledger) Unshared(ctx context.Context) (n int, err error) {
 	return n, nil
 }
 
-// scanWhole reads the columns given, key, askedColumns and callColumns of a row.
+// scanWhole reads the columns given, askedColumns and callColumns of a row.
 func (l *Ledger) scanWhole(ctx context.Context, rows *sql.Rows, known recipes, before ...any) (c Call, err error) {
-	var key []byte
 	var asked askedRow
-	if err := scanCall(rows, &c, append(append(before, &key), asked.columns()...)...); err != nil {
+	if err := scanCall(rows, &c, append(before, asked.columns()...)...); err != nil {
 		return c, err
 	}
-	copy(c.Key[:], key)
 	recipe, err := l.recipe(ctx, known, asked.recipe)
 	c.Asked = asked.asked(recipe)
 	return c, err
@@ -95,7 +93,7 @@ func (l *Ledger) scanWhole(ctx context.Context, rows *sql.Rows, known recipes, b
 // first is yielded.
 func (l *Ledger) Calls(ctx context.Context) iter.Seq2[Call, error] {
 	return func(yield func(Call, error) bool) {
-		rows, err := l.db.QueryContext(ctx, `SELECT key, `+askedColumns+`, `+callColumns+` FROM calls ORDER BY key`)
+		rows, err := l.db.QueryContext(ctx, `SELECT `+askedColumns+`, `+callColumns+` FROM calls ORDER BY key`)
 		if err != nil {
 			yield(Call{}, fmt.Errorf("ledger: list the calls: %w", err))
 			return

@@ -162,12 +162,10 @@ func (l *Ledger) purge(ctx context.Context, store blob.Store) error {
 	}
 	if err := l.eachRow(ctx, rows, func(tx *sql.Tx, row int64) error {
 		var c Call
-		var key []byte
 		var shared bool
-		if err := scanCall(tx.QueryRowContext(ctx, `SELECT key, shared, `+callColumns+` FROM calls WHERE rowid = ?`, row), &c, &key, &shared); err != nil {
+		if err := scanCall(tx.QueryRowContext(ctx, `SELECT shared, `+callColumns+` FROM calls WHERE rowid = ?`, row), &c, &shared); err != nil {
 			return err
 		}
-		copy(c.Key[:], key)
 		if err := putDouble(tx, c.double(), shared); err != nil {
 			return err
 		}

@@ -386,7 +386,7 @@ func (l *Ledger) unshared(ctx context.Context) (s segment, last int64, err error
 	if s.doubles, err = l.unsharedDoubles(ctx); err != nil {
 		return s, 0, err
 	}
-	rows, err := l.db.QueryContext(ctx, `SELECT rowid, key, `+askedColumns+`, `+callColumns+` FROM calls WHERE shared = 0 ORDER BY rowid LIMIT ?`, segmentCalls)
+	rows, err := l.db.QueryContext(ctx, `SELECT rowid, `+askedColumns+`, `+callColumns+` FROM calls WHERE shared = 0 ORDER BY rowid LIMIT ?`, segmentCalls)
 	if err != nil {
 		return s, 0, err
 	}

@@ -214,6 +214,62 @@ func repairs(t *testing.T, server *s3test.Server, wanted func(int) bool) {
 	}
 }
 
+// TestRepairLocalLedger damages the local ledger: no damaged answer goes into a
+// snapshot, and a repair loses none, though the segments of the store are damaged
+// too.
+func TestRepairLocalLedger(t *testing.T) {
+	t.Parallel()
+	whole := newSite(t, samplePairs(t, 6), nil)
+	whole.must(t, "build")
+	for name, damage := range map[string]func(ledger []byte) []byte{
+		"an answer": func(ledger []byte) []byte {
+			ledger[bytes.LastIndex(ledger, []byte("Detailed Explanation"))] ^= 4
+			return ledger
+		},
+		"cut off": func(ledger []byte) []byte { return ledger[:100] },
+	} {
+		for _, segments := range []bool{false, true} {
+			s := whole.copied(t)
+			path, err := filepath.Glob(filepath.Join(s.dir, "work", "ledger-*.sqlite"))
+			if err != nil || len(path) != 1 {
+				t.Fatalf("%v, %v", path, err)
+			}
+			content, err := os.ReadFile(path[0])
+			if err == nil {
+				err = os.WriteFile(path[0], damage(content), 0o644)
+			}
+			if err == nil { // a build goes through all pairs
+				err = os.RemoveAll(filepath.Join(s.dir, "store", "provenance"))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, command := range [][]string{{"build"}, {"verify", "--full"}} {
+				out, err := s.command(t.Context(), command...).CombinedOutput()
+				if err == nil || !strings.Contains(string(out), "verify --repair") || !strings.Contains(string(out), path[0]) && !strings.Contains(string(out), "work/ledger-") {
+					t.Errorf("%s: %v: %v\n%s", name, command, err, out)
+				}
+			}
+			if segments {
+				for key := range s.objects(t, "ledger/") {
+					flipBit(t, s.store(t), key)
+				}
+			}
+			whole.models.forget()
+			out := s.must(t, "verify", "--repair")
+			if !strings.Contains(out, "made anew of the ") {
+				t.Errorf("%s: %s", name, out)
+			}
+			s.must(t, "build")
+			if n := whole.models.made(); n > 0 {
+				t.Errorf("%s, segments too: %v: %d calls were made again", name, segments, n)
+			}
+			s.compare(t, whole)
+			s.must(t, "verify", "--full")
+		}
+	}
+}
+
 // flipBit flips a bit in the middle of an object.
 func flipBit(t *testing.T, store blob.Store, key string) {
 	t.Helper()

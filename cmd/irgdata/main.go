@@ -15,6 +15,7 @@ import (
 	"github.com/sourcegraph/conc"
 	"github.com/spf13/cobra"
 
+	"github.com/irgdata/irgdata/manifests"
 	"github.com/irgdata/irgdata/runtime/servers"
 )
 
@@ -65,6 +66,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case code == exitInterrupted:
 		fmt.Fprintln(stderr, "irgdata: interrupted: what was paid for is kept, the same command goes on from here")
+	case err != nil && manifests.LedgerDamaged(err):
+		fmt.Fprintf(stderr, "irgdata: %v: the local ledger is damaged: `irgdata verify --repair` makes it anew\n", err)
 	case err != nil:
 		fmt.Fprintf(stderr, "irgdata: %v\n", err)
 	}

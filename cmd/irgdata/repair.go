@@ -82,6 +82,9 @@ func repairFromStore(ctx context.Context, cmd *cobra.Command, c Config, o manife
 	if d.mark, err = d.beginRun(ctx, "verify --repair"); err != nil {
 		return report, err
 	}
+	if err := d.mendLedger(ctx, path, cmd.OutOrStdout(), o.Mended); err != nil {
+		return report, err
+	}
 	if d.ledger, err = manifests.OpenLedger(ctx, path); err != nil {
 		return report, err
 	}

@@ -21,11 +21,12 @@ func verifyCommand() *cobra.Command {
 		Long: `Checks the manifest of a snapshot, that its counts add up, and the size of each
 shard. With --full it reads every byte of the store, compares digests, decodes
 every row of every snapshot, compares every image in it with its digest and the
-counts with the rows, and looks for each call and image that a row names.
+counts with the rows, and looks for each call and image that a row names. The local
+ledger, if there is one, it reads too.
 
 With --repair it then makes good what is wrong: images from shards or sources,
 shards from ledger and images, segments of the ledger from the local ledger or
-shards. What is nowhere else it names, with the calls that the next build makes
+shards, the local ledger from what is sound of it and the segments. What is nowhere else it names, with the calls that the next build makes
 again for it.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -49,6 +50,11 @@ again for it.`,
 				}
 				for _, problem := range report.Problems {
 					fmt.Fprintf(cmd.OutOrStdout(), "%s\n", problem)
+				}
+				if full {
+					if err := d.checkLedger(ctx, cmd.OutOrStdout()); err != nil {
+						return err
+					}
 				}
 				what, depth := fmt.Sprintf("Snapshot %d", s.Number), "the sizes of"
 				if full {
