@@ -146,6 +146,15 @@ func TestRemovals(t *testing.T) {
 		}
 	}
 
+	// No snapshot honours the removals yet, and those from before do not count.
+	for name, publish := range map[string]func() (manifests.Snapshot, bool, error){
+		"commit":   func() (manifests.Snapshot, bool, error) { return manifests.Commit(t.Context(), store, content(t, 2)) },
+		"rollback": func() (manifests.Snapshot, bool, error) { return manifests.Rollback(t.Context(), store, 1) },
+	} {
+		if _, published, err := publish(); published || !errors.Is(err, manifests.ErrRemovedMeanwhile) {
+			t.Errorf("%s: published %v, %v", name, published, err)
+		}
+	}
 	honours := content(t, 2)
 	honours.Settings.Removals = 3
 	if honours.Configuration, err = honours.Settings.Digest(); err != nil {

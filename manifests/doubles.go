@@ -92,14 +92,14 @@ const failedDouble = "failed"
 // had them under way at one time, by step and model in alphabetical order.
 // [Ledger.Costs] does not count them.
 func (l *Ledger) Doubles(ctx context.Context) ([]StepCost, error) {
-	return l.costs(ctx, `SELECT step, model, count(*), sum(failed), sum(attempts), sum(seconds), sum(tokens_in), sum(tokens_out)
+	return l.costs(ctx, `SELECT step, model, count(*), sum(failed), `+sums+`
 		FROM doubles WHERE `+twice+` GROUP BY step, model ORDER BY step, model`)
 }
 
 // PurgedCosts sums the calls about removed pairs whose answers were purged, by step
 // and model in alphabetical order. [Ledger.Costs] does not count them.
 func (l *Ledger) PurgedCosts(ctx context.Context) ([]StepCost, error) {
-	return l.costs(ctx, `SELECT step, model, count(*), sum(failed), sum(attempts), sum(seconds), sum(tokens_in), sum(tokens_out)
+	return l.costs(ctx, `SELECT step, model, count(*), sum(failed), `+sums+`
 		FROM doubles WHERE NOT `+twice+` GROUP BY step, model ORDER BY step, model`)
 }
 

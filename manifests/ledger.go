@@ -331,9 +331,13 @@ type StepCost struct {
 	TokensOut int     `json:"tokens_out"`
 }
 
+// sums are those of costs. What servers and other machines say of a call is taken
+// within bounds, or one nonsense count would be the end of all sums.
+const sums = `sum(max(0, min(attempts, 1 << 20))), sum(max(0, min(seconds, 1e9))), sum(max(0, min(tokens_in, 1 << 32))), sum(max(0, min(tokens_out, 1 << 32)))`
+
 // Costs sums the ledger by step and model, in alphabetical order.
 func (l *Ledger) Costs(ctx context.Context) ([]StepCost, error) {
-	return l.costs(ctx, `SELECT step, model, count(*), sum(rule <> ''), sum(attempts), sum(seconds), sum(tokens_in), sum(tokens_out)
+	return l.costs(ctx, `SELECT step, model, count(*), sum(rule <> ''), `+sums+`
 		FROM calls GROUP BY step, model ORDER BY step, model`)
 }
 
@@ -346,7 +350,7 @@ type ServerCost struct {
 // ServerCosts sums the calls by model and server, in alphabetical order; those
 // that no server is known of are left out.
 func (l *Ledger) ServerCosts(ctx context.Context) ([]ServerCost, error) {
-	rows, err := l.db.QueryContext(ctx, `SELECT model, server, count(*), sum(rule <> ''), sum(attempts), sum(seconds), sum(tokens_in), sum(tokens_out)
+	rows, err := l.db.QueryContext(ctx, `SELECT model, server, count(*), sum(rule <> ''), `+sums+`
 		FROM calls WHERE server <> '' GROUP BY model, server ORDER BY model, server`)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: sum the costs by server: %w", err)

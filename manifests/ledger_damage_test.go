@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -94,7 +95,7 @@ func TestDamagedLedger(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		unshared, err := l.Unshared(t.Context())
-		if err := l.Close(); err != nil || unshared > 0 {
+		if err := errors.Join(err, l.Close()); err != nil || unshared > 0 {
 			t.Errorf("%s: %d calls are in no segment (%v)", name, unshared, err)
 		}
 		if problems, err := CheckLedger(t.Context(), path); err != nil || len(problems) > 0 {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -155,6 +156,41 @@ func TestSegmentsAreBounded(t *testing.T) {
 	defer other.Close()
 	if pulled, err := other.Pull(t.Context(), store); pulled != n || err != nil || segments < 2 {
 		t.Errorf("pulled %d of %d segments, %v", pulled, segments, err)
+	}
+}
+
+// TestNonsenseCosts: counts of another machine that make no sense end no sum.
+func TestNonsenseCosts(t *testing.T) {
+	store := newStore(t)
+	l := openLedger(t, filepath.Join(t.TempDir(), "ledger.sqlite"))
+	defer l.Close()
+	for i, c := range []manifests.Call{
+		{TokensIn: 1 << 62, TokensOut: 1 << 62, Attempts: 1 << 62, Seconds: math.MaxFloat64, Server: "a"},
+		{TokensIn: 1 << 62, TokensOut: 1 << 62, Attempts: 1 << 62, Seconds: math.MaxFloat64, Server: "a"},
+		{TokensIn: -1 << 62, TokensOut: -1 << 62, Attempts: -1 << 62, Seconds: -math.MaxFloat64, Server: "a"},
+		{TokensIn: 5, TokensOut: 6, Attempts: 7, Seconds: 8, Server: "a"},
+	} {
+		c.Key, c.Step, c.Model, c.Text = call(i).Key, "draft/1", "m@1", "a text"
+		if _, err := l.Record(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := l.Push(t.Context(), store); err != nil {
+		t.Fatal(err)
+	}
+	other := openLedger(t, filepath.Join(t.TempDir(), "ledger.sqlite"))
+	defer other.Close()
+	if _, err := other.Pull(t.Context(), store); err != nil {
+		t.Fatal(err)
+	}
+	want := manifests.StepCost{Step: "draft/1", Model: "m@1", Calls: 4, Attempts: 2<<20 + 7, Seconds: 2e9 + 8, TokensIn: 2<<32 + 5, TokensOut: 2<<32 + 6}
+	costs, err := other.Costs(t.Context())
+	if err != nil || len(costs) != 1 || costs[0] != want {
+		t.Errorf("got %+v, %v", costs, err)
+	}
+	byServer, err := other.ServerCosts(t.Context())
+	if err != nil || len(byServer) != 1 || byServer[0].TokensIn != want.TokensIn {
+		t.Errorf("by server: %+v, %v", byServer, err)
 	}
 }
 

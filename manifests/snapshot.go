@@ -296,9 +296,8 @@ const maxRebase = 100
 // store already. If the newest snapshot holds exactly this content, it is
 // returned and nothing is published (published is false): a run that was
 // killed after its commit, or whose answer was lost, finds its own snapshot.
-// If another run publishes at the same time, this one follows it, unless the
-// other's snapshot honours a removal that this content does not:
-// ErrRemovedMeanwhile.
+// If another run publishes at the same time, this one follows it. Content that does
+// not honour a removal which is in the store by now is refused: ErrRemovedMeanwhile.
 func Commit(ctx context.Context, store blob.Store, content Content) (snapshot Snapshot, published bool, err error) {
 	for range maxRebase {
 		parent, err := Latest(ctx, store)
@@ -308,8 +307,12 @@ func Commit(ctx context.Context, store blob.Store, content Content) (snapshot Sn
 		case err != nil:
 			return Snapshot{}, false, fmt.Errorf("commit: %w", err)
 		}
-		if newer := parent.Settings.Removals; newer > content.Settings.Removals {
-			return Snapshot{}, false, fmt.Errorf("%w: snapshot %d honours removal %d", ErrRemovedMeanwhile, parent.Number, newer)
+		removed, err := LoadRemoved(ctx, store)
+		if err != nil {
+			return Snapshot{}, false, fmt.Errorf("commit: %w", err)
+		}
+		if newer := max(parent.Settings.Removals, removed.Newest); newer > content.Settings.Removals {
+			return Snapshot{}, false, fmt.Errorf("%w: removal %d", ErrRemovedMeanwhile, newer)
 		}
 		if parent.Number > 0 {
 			same, err := equalContent(parent.Content, content)

@@ -31,3 +31,10 @@ func (m counted) Generate(ctx context.Context, r Request) (Answer, error) {
 	}
 	return a, nil
 }
+
+// maxTokens is more than any one call takes.
+const maxTokens = 1 << 32
+
+// Tokens is a count of tokens as a server gave it, kept within what can be: sums of
+// such counts must not overflow.
+func Tokens(n int) int { return max(0, min(n, maxTokens)) }

@@ -125,7 +125,7 @@ func (c *Client) parse(body []byte, r runtime.Request) (runtime.Answer, error) {
 			Out int `json:"completion_tokens"`
 		}
 		if json.Unmarshal(reply.Usage, &usage) == nil { // counts are a courtesy
-			answer.TokensIn, answer.TokensOut = usage.In, usage.Out
+			answer.TokensIn, answer.TokensOut = runtime.Tokens(usage.In), runtime.Tokens(usage.Out)
 		}
 	}
 	if err := c.finished(pick, r.Want); err != nil {

@@ -136,6 +136,7 @@ func TestAnswers(t *testing.T) {
 		{"text", OpenAI, write, textReply(`" \n so  \"be\" it\n"`, "stop"), runtime.Answer{Text: `so  "be" it`, Finish: "stop", TokensIn: 11, TokensOut: 3}},
 		{"text in parts", OpenAI, write, textReply(`[{"type":"text","text":"a "},{"type":"text","text":"b"}]`, "stop"), runtime.Answer{Text: "a b", Finish: "stop", TokensIn: 11, TokensOut: 3}},
 		{"text without usage", OpenAI, write, `{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}],"usage":null}`, runtime.Answer{Text: "a", Finish: "stop"}},
+		{"counts that make no sense", OpenAI, write, `{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}],"usage":{"prompt_tokens":4611686018427387904,"completion_tokens":-1}}`, runtime.Answer{Text: "a", Finish: "stop", TokensIn: 1 << 32}},
 		{"words of omni are not tokens", Omni, write, textReply(`"a plan"`, "stop"), runtime.Answer{Text: "a plan", Finish: "stop"}},
 		{"image in the second choice", Omni, paint, imageReply(dataURI(painted)), runtime.Answer{Image: painted, Finish: "stop"}},
 		{"image of the server's size", Omni, paintRequest(0, runtime.TextPart("a cat")), imageReply(dataURI(painted)), runtime.Answer{Image: painted, Finish: "stop"}},

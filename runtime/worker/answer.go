@@ -51,7 +51,7 @@ func (c *Client) parse(body []byte, r runtime.Request) (runtime.Answer, error) {
 	seconds := max(0, min(got.Seconds, maxSeconds))
 	return runtime.Answer{
 		Text: got.Text, Image: got.Image, Finish: got.Finish,
-		TokensIn: max(0, got.TokensIn), TokensOut: max(0, got.TokensOut),
+		TokensIn: runtime.Tokens(got.TokensIn), TokensOut: runtime.Tokens(got.TokensOut),
 		Elapsed: time.Duration(seconds * float64(time.Second)),
 	}, nil
 }
