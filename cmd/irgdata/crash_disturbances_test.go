@@ -16,6 +16,8 @@ import (
 
 	"github.com/sourcegraph/conc"
 	"golang.org/x/sys/unix"
+
+	"github.com/irgdata/irgdata/manifests"
 )
 
 // killed kills one build after another until one comes to its end or there were
@@ -52,6 +54,25 @@ func killed(t *testing.T, h *harness, s *site, random *rand.Rand) {
 			t.Fatalf("after %d kills: code %d\n%s", kills, code, p.said.text())
 		}
 	}
+}
+
+// machineLost kills a build, and with it goes all that its machine had. What the
+// store has of its calls is finished.
+func machineLost(t *testing.T, _ *harness, s *site, random *rand.Rand) {
+	p, release := s.halted(t, random)
+	_ = p.Process.Kill()
+	p.wait()
+	release()
+	recorded := len(s.answers(t))
+	work := filepath.Join(s.dir, "work")
+	err := os.RemoveAll(work)
+	if err == nil {
+		err = manifests.FillLedger(t.Context(), filepath.Join(work, "ledger-shared.sqlite"), s.store(t))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the store has %d of %d calls", len(s.answers(t)), recorded)
 }
 
 // halted starts a build and halts its models at some call.

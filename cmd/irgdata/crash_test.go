@@ -73,6 +73,7 @@ type disturbance struct {
 func disturbances() []disturbance {
 	return []disturbance{
 		{"SIGKILL at random moments", 2, 1, killed},
+		{"SIGKILL, and the work folder is lost", 1, 1, machineLost},
 		{"SIGTERM", 1, 0, terminated},
 		{"Ctrl-C", 1, 1, interrupted},
 		{"Ctrl-C twice", 1, 0, interruptedTwice},
