@@ -23,6 +23,7 @@ import (
 	"github.com/irgdata/irgdata/ingest"
 	"github.com/irgdata/irgdata/internal/benchmarks"
 	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/internal/config"
 	"github.com/irgdata/irgdata/internal/images"
 	"github.com/irgdata/irgdata/internal/lock"
 	"github.com/irgdata/irgdata/manifests"
@@ -222,8 +223,8 @@ func openBucket(ctx context.Context, address string, o S3) (blob.Store, error) {
 // parseBucket reads s3://bucket/prefix.
 func parseBucket(address string) (bucket, prefix string, err error) {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "s3" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return "", "", fmt.Errorf("is %q: want a folder or s3://bucket/prefix", address)
+	if err != nil || u.Scheme != "s3" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", "", fmt.Errorf("is %q: want a folder or s3://bucket/prefix", config.Redact(address))
 	}
 	return u.Host, strings.Trim(u.Path, "/"), nil
 }
