@@ -114,6 +114,7 @@ func (d *dataset) collect(ctx context.Context, o manifests.CollectOptions) (done
 		if err := d.lockWork(ctx); err != nil {
 			return done, err
 		}
+		sweepTemporary()
 		if run, err = manifests.BeginAlone(ctx, d.store, "gc"); err != nil {
 			return done, tryAgain(err)
 		}

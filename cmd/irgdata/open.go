@@ -229,14 +229,22 @@ func parseBucket(address string) (bucket, prefix string, err error) {
 	return u.Host, strings.Trim(u.Path, "/"), nil
 }
 
-// temporary makes a folder that goes away with the dataset.
+// temporary makes a folder that goes away with the dataset, or, if this process is
+// killed, with the next one that looks there.
 func (d *dataset) temporary() (string, error) {
-	dir, err := os.MkdirTemp("", "irgdata-")
+	sweepTemporary()
+	dir, remove, err := blob.TempDir(os.TempDir())
 	if err != nil {
 		return "", err
 	}
-	d.closers = append(d.closers, func() { os.RemoveAll(dir) })
+	d.closers = append(d.closers, remove)
 	return dir, nil
+}
+
+// sweepTemporary removes what killed processes left in the folder for temporary
+// files: copies of the ledger, which may hold what was removed since.
+func sweepTemporary() {
+	_, _ = blob.SweepTempFiles(os.TempDir()) // what is another user's stays
 }
 
 // openLedger opens the local ledger of this very dataset and brings it and the
@@ -303,6 +311,7 @@ func (d *dataset) openLedger(ctx context.Context, a access) error {
 
 // sweep removes what interrupted runs left in the store and the work folder.
 func (d *dataset) sweep(ctx context.Context) {
+	sweepTemporary()
 	objects, err := d.store.Sweep(ctx, 24*time.Hour)
 	files, filesErr := blob.SweepTempFiles(d.config.path(d.config.Work))
 	if err := errors.Join(err, filesErr); err != nil {
