@@ -109,7 +109,7 @@ func (d *dataset) ingest(ctx context.Context, w io.Writer, p *progress) error {
 	if d.store, err = d.openStore(ctx, write); err != nil {
 		return err
 	}
-	if d.mark, err = d.beginRun(ctx, "ingest"); err != nil {
+	if err = d.begin(ctx, "ingest"); err != nil {
 		return err
 	}
 	if _, err := manifests.Identify(ctx, d.store); err != nil {

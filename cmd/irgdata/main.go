@@ -10,11 +10,13 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/sourcegraph/conc"
 	"github.com/spf13/cobra"
 
+	"github.com/irgdata/irgdata/manifests"
 	"github.com/irgdata/irgdata/runtime/servers"
 )
 
@@ -112,6 +114,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitInterrupted
 	case errors.As(err, &exit):
 		return exit.code
+	case errors.Is(err, manifests.ErrName): // none but the command line names snapshots
+		return exitUsage
 	}
 	return exitFailed
 }
@@ -156,4 +160,16 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return usagef("%s takes no arguments, got %q: see `%s --help`", cmd.CommandPath(), args, cmd.CommandPath())
 	}
 	return nil
+}
+
+// subcommand refuses what is no command below cmd.
+func subcommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	return usagef("%q is no command: want one of %s: see `%s --help`", args[0], strings.Join(names, ", "), cmd.CommandPath())
 }

@@ -124,7 +124,7 @@ func (d *dataset) openParts(ctx context.Context, a access) error {
 	}
 	d.images = images.NewStore(d.store)
 	if a == write {
-		if d.mark, err = d.beginRun(ctx, "build"); err != nil {
+		if err = d.begin(ctx, "build"); err != nil {
 			return err
 		}
 	}
@@ -322,21 +322,13 @@ func (d *dataset) sweep(ctx context.Context) {
 	}
 }
 
-// beginRun marks a run that adds to the store; it waits while gc is at it.
-func (d *dataset) beginRun(ctx context.Context, command string) (*manifests.Run, error) {
-	return manifests.BeginRun(ctx, d.store, command, func(who string) {
+// begin marks a run that adds to the store, until the dataset is closed; it waits
+// while gc is at it.
+func (d *dataset) begin(ctx context.Context, command string) (err error) {
+	d.mark, err = manifests.BeginRun(ctx, d.store, command, func(who string) {
 		d.log.Warn("waiting for a run that needs the store for itself", "run", who)
 	})
-}
-
-// begin marks a run of a command that opened the store alone; the caller ends
-// it.
-func (d *dataset) begin(ctx context.Context, command string) (end func() error, err error) {
-	run, err := d.beginRun(ctx, command)
-	if err != nil {
-		return nil, err
-	}
-	return func() error { return run.End(ctx) }, nil
+	return err
 }
 
 // lockWork keeps builds out of the work folder.
