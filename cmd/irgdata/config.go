@@ -64,6 +64,8 @@ type Config struct {
 	sample float64
 	// retryDownloads asks again for each download that failed; by a flag too.
 	retryDownloads bool
+	// reread reads again what has not changed as far as can be told; by a flag too.
+	reread bool
 }
 
 // Source is one source of pairs: what lies at Path, or the bundled sample.

@@ -50,7 +50,7 @@ and problems.`,
 		},
 	}
 	f.addStore(cmd)
-	f.addRetry(cmd)
+	f.addAgain(cmd)
 	cmd.Flags().IntVar(&peek, "peek", 5, "show this many items of each source, and keep nothing")
 	cmd.Flags().Lookup("peek").NoOptDefVal = "5"
 	cmd.Flags().IntVar(&f.limit, "limit", 0, "preview: read at most this many items")

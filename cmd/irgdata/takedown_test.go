@@ -370,6 +370,10 @@ func TestTakedown(t *testing.T) {
 			if diff := cmp.Diff(slices.DeleteFunc(settled, isLedger), slices.DeleteFunc(objects(t, store, ""), isLedger)); diff != "" {
 				t.Errorf("the store has changed since: %s", diff)
 			}
+			if out := d.command(t, "work", "refresh", "--reread"); !strings.Contains(out, "Snapshot 2 already holds exactly this") {
+				t.Errorf("the sources, read again, give something else:\n%s", out)
+			}
+			check("after all was read again", "work")
 		})
 	}
 }
