@@ -84,7 +84,8 @@ type Source interface {
 type Unit struct {
 	// Name is for people.
 	Name string
-	// Version changes when the content does. Zero: it cannot be told, so the
+	// Version changes when the content does, as far as the place tells: of a
+	// file by its name, size and time of change. Zero: it cannot be told, so the
 	// unit is read each time.
 	Version irgdata.Digest
 	// Items yields the items, each time in the same order. A broken item is a
@@ -124,6 +125,9 @@ type Options struct {
 	// again. With Retry, so is every download that failed.
 	Limits string
 	Retry  bool
+	// Reread reads all units again, also those that have not changed by what
+	// their places tell of them.
+	Reread bool
 	// Duplicates say which pairs are nearly the same, and Preferred, unless
 	// nil, is true for pairs of the snapshot that is built upon: of similar
 	// pairs, they stay.

@@ -300,6 +300,9 @@ func (s *scanner) feed(ctx context.Context, i int) iter.Seq2[job, error] {
 					j.putBack()
 					continue
 				}
+				if s.o.Reread {
+					j.known = nil // it may say what was there before
+				}
 				if !yield(j, nil) {
 					return
 				}
@@ -364,7 +367,7 @@ func (s *scanner) lookUp(ctx context.Context, feed int, unit Unit, ahead *readAh
 		}
 		r.known[e.Key] = append(r.known[e.Key], e)
 	}
-	if whole {
+	if whole && !s.o.Reread {
 		return known, nil, nil
 	}
 	return nil, r, nil

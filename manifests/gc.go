@@ -73,7 +73,7 @@ type CollectedPurge struct {
 	// Unread are shards of expired snapshots that could not be read. Calls of an
 	// older irgdata that only they name may be left.
 	Unread []string `json:"unread,omitempty"`
-	// Exports on this machine hold removed pairs, or may: of their snapshots the
+	// Exports that are known hold removed pairs, or may: of their snapshots the
 	// lists of members are gone.
 	Exports []string `json:"exports,omitempty"`
 }

@@ -21,13 +21,17 @@ type Tag struct {
 	Snapshot int    `json:"snapshot"`
 }
 
+// ErrName says that a text can be no number and no tag of any snapshot, or not the
+// tag that it is to be.
+var ErrName = errors.New("is no name for a snapshot")
+
 var tagName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
 // checkTag refuses names that are no file names everywhere, or that could be
 // taken for a number.
 func checkTag(name string) error {
 	if _, err := strconv.Atoi(name); err == nil || !tagName.MatchString(name) || strings.HasSuffix(name, ".") {
-		return fmt.Errorf("%q is no name for a tag: want up to 100 letters, digits, dots, dashes and underscores that are no number, such as v1.0", name)
+		return fmt.Errorf("%q %w: want a tag of up to 100 letters, digits, dots, dashes and underscores that is no number, such as v1.0", name, ErrName)
 	}
 	return nil
 }
@@ -81,7 +85,7 @@ func Tags(ctx context.Context, store blob.Store) ([]Tag, error) {
 func Resolve(ctx context.Context, store blob.Store, ref string) (int, error) {
 	if number, err := strconv.Atoi(ref); err == nil {
 		if number < 1 {
-			return 0, fmt.Errorf("snapshot %d: snapshots have numbers from 1", number)
+			return 0, fmt.Errorf("%q %w: want a number from 1, as `irgdata log` lists them", ref, ErrName)
 		}
 		return number, nil
 	}

@@ -33,7 +33,9 @@ on where it was and repeats no finished call.
 
 Over a dataset that is there already it is a refresh, which is another name of
 this command: new and changed pairs are annotated, calls and downloads that
-failed are tried again, and the summary says what became of the pairs.
+failed are tried again, and the summary says what became of the pairs. A file
+whose name, size and time of change are what they were is taken to be unchanged;
+--reread reads everything again, and makes no call again whose inputs are the same.
 
 Exit codes: 0 done; 1 failed; 2 wrong command line or configuration; 3 done,
 with more rejects than max_rejects; 75 done, but some calls got no answer: run
@@ -48,7 +50,7 @@ it again; 130 interrupted.`,
 		},
 	}
 	f.addBuild(cmd)
-	f.addRetry(cmd)
+	f.addAgain(cmd)
 	f.addExport(cmd)
 	return cmd
 }

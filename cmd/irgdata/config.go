@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -63,6 +64,8 @@ type Config struct {
 	sample float64
 	// retryDownloads asks again for each download that failed; by a flag too.
 	retryDownloads bool
+	// reread reads again what has not changed as far as can be told; by a flag too.
+	reread bool
 }
 
 // Source is one source of pairs: what lies at Path, or the bundled sample.
@@ -425,6 +428,9 @@ func (c Config) validate() error {
 	wrong := func(path, format string, args ...any) error {
 		return usage(c.document.Errorf(path, format, args...))
 	}
+	if err := c.validateAddresses(wrong); err != nil {
+		return err
+	}
 	if err := c.validateSources(wrong); err != nil {
 		return err
 	}
@@ -548,6 +554,29 @@ func (c Config) validate() error {
 	}
 	if c.Workers < 0 || c.Workers > 1024 {
 		return wrong("workers", "is %d: want 0 (as many as there are processors) to 1024", c.Workers)
+	}
+	return nil
+}
+
+// validateAddresses refuses addresses that hold keys: they would be in snapshots
+// and in what is printed. Those of models are looked at with their other options.
+func (c Config) validateAddresses(wrong func(path, format string, args ...any) error) error {
+	const instead = "keys of buckets come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or from the profile that AWS_PROFILE names"
+	type place struct{ key, value string }
+	places := []place{{"store", c.Store}, {"export.to", c.Export.To}}
+	for i, s := range c.Sources {
+		path := fmt.Sprintf("sources[%d].", i)
+		places = append(places, place{path + "path", s.Path}, place{path + "images", s.Images})
+	}
+	for _, place := range places {
+		_, rest, _ := strings.Cut(place.value, "://")
+		if host, _, _ := strings.Cut(rest, "/"); strings.Contains(host, "@") {
+			return wrong(place.key, "holds a user name or a password: take it out, %s", instead)
+		}
+	}
+	u, err := url.Parse(c.S3.Endpoint)
+	if c.S3.Endpoint != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+		return wrong("s3.endpoint", "is not the bare address of a server, such as https://s3.example.org: want scheme, host and perhaps a path, and %s", instead)
 	}
 	return nil
 }

@@ -23,13 +23,8 @@ func configCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Write, check or show a configuration",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("%q is no command: want init, check or show", args[0])
-			}
-			return nil
-		},
-		Run: func(cmd *cobra.Command, _ []string) { _ = cmd.Help() },
+		Args:  subcommand,
+		Run:   func(cmd *cobra.Command, _ []string) { _ = cmd.Help() },
 	}
 	file := func(cmd *cobra.Command, args []string) error {
 		if len(args) > 1 {

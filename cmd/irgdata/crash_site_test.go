@@ -166,16 +166,15 @@ func (s *site) store(t *testing.T) blob.Store {
 	return store
 }
 
-// command is the command in the site, as a process that ctx kills.
+// command is the command in the site, as a process that ctx kills. All that it
+// writes is in the site.
 func (s *site) command(ctx context.Context, args ...string) *exec.Cmd {
-	if s.modest && os.Geteuid() == 0 {
-		args = append([]string{"--bounding-set=-all", "--inh-caps=-all", "irgdata"}, args...)
-		cmd := exec.CommandContext(ctx, "setpriv", args...)
-		cmd.Dir = s.dir
-		return cmd
-	}
 	cmd := exec.CommandContext(ctx, "irgdata", args...)
+	if s.modest && os.Geteuid() == 0 {
+		cmd = exec.CommandContext(ctx, "setpriv", append([]string{"--bounding-set=-all", "--inh-caps=-all", "irgdata"}, args...)...)
+	}
 	cmd.Dir = s.dir
+	cmd.Env = append(cmd.Environ(), "TMPDIR="+s.dir)
 	return cmd
 }
 

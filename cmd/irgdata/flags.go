@@ -37,7 +37,8 @@ type flags struct {
 	maxSide     int
 	maxTokens   int
 
-	again bool
+	again  bool
+	reread bool
 }
 
 func (f *flags) addStore(cmd *cobra.Command) {
@@ -64,7 +65,9 @@ func complete(cmd *cobra.Command, flag string, values ...string) {
 	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // fails for unknown flags alone
 }
 
-func (f *flags) addRetry(cmd *cobra.Command) {
+// addAgain adds the flags that look again at what is known.
+func (f *flags) addAgain(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.reread, "reread", false, "read all sources again, also files whose names, sizes and times are what they were")
 	cmd.Flags().BoolVar(&f.again, "retry-downloads", false, "ask again for every image that could not be downloaded, also those that were refused for good")
 }
 
@@ -172,7 +175,7 @@ func (f *flags) load(cmd *cobra.Command) (Config, error) {
 			return c, err
 		}
 	}
-	c.retryDownloads = f.again
+	c.retryDownloads, c.reread = f.again, f.reread
 	if c.preview() && !given("ranks") && !given("workers") {
 		c.Export.Ranks, c.Export.Workers = 1, 1 // a few rows do for one reader
 	}

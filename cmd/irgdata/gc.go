@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,8 +44,8 @@ ones. Their numbers and counts stay in 'irgdata log'; their rows are gone.
 --removed makes 'irgdata remove' final: it expires every snapshot from before the
 newest removal, tagged or not, and deletes what they alone hold at once, without a
 grace period; and of removed pairs their images, what models said and painted for
-them, and their texts and addresses in the catalog. It names the exports on this
-machine that hold some.`,
+them, and their texts and addresses in the catalog. It names the exports in
+export.to that hold some.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.load(cmd)
@@ -70,7 +72,7 @@ machine that hold some.`,
 				if asJSON {
 					return printJSON(cmd.OutOrStdout(), done)
 				}
-				d.printCollected(cmd.OutOrStdout(), done, o)
+				d.printCollected(ctx, cmd.OutOrStdout(), done, o)
 				return nil
 			})
 		},
@@ -112,6 +114,7 @@ func (d *dataset) collect(ctx context.Context, o manifests.CollectOptions) (done
 		if err := d.lockWork(ctx); err != nil {
 			return done, err
 		}
+		sweepTemporary()
 		if run, err = manifests.BeginAlone(ctx, d.store, "gc"); err != nil {
 			return done, tryAgain(err)
 		}
@@ -187,9 +190,9 @@ func (d *dataset) purge(ctx context.Context, before []manifests.Snapshot, going 
 	if err := d.ledger.Painted(ctx, purged, func(ref irgdata.ImageRef) { images.see(ref.Digest, false) }); err != nil {
 		return needs, done, err
 	}
+	exports := d.listExports(ctx)
 	for _, s := range before {
-		exports := d.exportsOf(s.Number)
-		if len(exports) == 0 {
+		if len(exports[s.Number]) == 0 {
 			continue
 		}
 		holds := false
@@ -198,7 +201,7 @@ func (d *dataset) purge(ctx context.Context, before []manifests.Snapshot, going 
 			return needs, done, ctx.Err()
 		}
 		if holds || err != nil {
-			done.Exports = append(done.Exports, exports...)
+			done.Exports = append(done.Exports, exports[s.Number]...)
 		}
 	}
 	needs.RemovedImage = func(image irgdata.Digest) bool { return images.gone[image] || purged.Image(image) }
@@ -234,26 +237,28 @@ func (r remains) removed() (list []irgdata.Digest) {
 	return list
 }
 
-func (d *dataset) printCollected(w io.Writer, done manifests.Collected, o manifests.CollectOptions) {
+func (d *dataset) printCollected(ctx context.Context, w io.Writer, done manifests.Collected, o manifests.CollectOptions) {
 	verb := "Deleted"
 	if o.DryRun {
 		verb = "Would delete"
 	}
 	if len(done.Expired) > 0 {
-		var names, exports []string
+		var names []string
 		for _, n := range done.Expired {
 			names = append(names, fmt.Sprint(n))
-			if !o.Removed {
-				exports = append(exports, d.exportsOf(n)...)
-			}
 		}
 		state := "Expired"
 		if o.DryRun {
 			state = "Would expire"
 		}
 		fmt.Fprintf(w, "%s: snapshot %s. Numbers and counts stay in the log.\n", state, strings.Join(names, ", "))
-		for _, e := range exports {
-			fmt.Fprintf(w, "Its export is a copy that gc leaves: delete %s yourself.\n", here(e))
+		if !o.Removed {
+			exports := d.listExports(ctx)
+			for _, n := range done.Expired {
+				for _, e := range exports[n] {
+					fmt.Fprintf(w, "Its export is a copy that gc leaves: delete %s yourself.\n", here(e))
+				}
+			}
 		}
 	}
 	p := done.Purged
@@ -288,12 +293,52 @@ func (d *dataset) printCollected(w io.Writer, done manifests.Collected, o manife
 	fmt.Fprintln(w, ".")
 }
 
-// exportsOf lists the exports of a snapshot on this machine.
-func (d *dataset) exportsOf(number int) []string {
+// listExports lists what is in export.to, by snapshot. Exports are copies, so gc goes on
+// where they cannot be listed, and a warning says that nobody has looked at them.
+func (d *dataset) listExports(ctx context.Context) map[int][]string {
 	to := d.config.Export.To
-	if strings.Contains(to, "://") {
-		return nil
+	names, err := exportNames(ctx, d.config)
+	if err != nil {
+		d.log.Warn("exports were not looked at, and may hold what was deleted from the store: look there yourself", "at", to, "error", err)
 	}
-	found, _ := filepath.Glob(filepath.Join(d.config.path(to), fmt.Sprintf("snapshot-%06d-*", number))) // a bad pattern alone fails
+	found := map[int][]string{}
+	for _, name := range names {
+		number := 0
+		if _, err := fmt.Sscanf(name, "snapshot-%d-", &number); err != nil {
+			continue // none of ours
+		}
+		at := strings.TrimSuffix(to, "/") + "/" + name
+		if !strings.Contains(to, "://") {
+			at = filepath.Join(d.config.path(to), name)
+		}
+		found[number] = append(found[number], at)
+	}
 	return found
+}
+
+// exportNames are the folders in export.to, whole or not.
+func exportNames(ctx context.Context, c Config) (names []string, err error) {
+	if !strings.Contains(c.Export.To, "://") {
+		entries, err := os.ReadDir(c.path(c.Export.To))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names, err
+	}
+	store, err := openBucket(ctx, c.Export.To, c.S3)
+	if err != nil {
+		return nil, err
+	}
+	for o, err := range store.List(ctx, "snapshot-") {
+		if err != nil {
+			return names, err
+		}
+		if name, _, _ := strings.Cut(o.Key, "/"); len(names) == 0 || names[len(names)-1] != name {
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }

@@ -121,10 +121,29 @@ func TestGCAtEveryOperationOfABuild(t *testing.T) {
 func TestABuildThatWasTakenForDeadPublishesNothing(t *testing.T) {
 	root := t.TempDir()
 	d := seededDataset(t, root, "work", 0)
+	goesForDead(t, d, func(n int, _ string) bool { return n == 10 })
+	var exit *exitError
+	_, err := buildSeeded(t, d)
+	if !errors.Is(err, manifests.ErrTakenForDead) || !errors.As(err, &exit) || exit.code != exitTryAgain {
+		t.Fatalf("got %v", err)
+	}
+	if left := published(t, root, "store/manifests"); len(left) > 0 {
+		t.Fatalf("it published %d snapshots", len(left))
+	}
+	again := seededDataset(t, root, "work", 0)
+	if _, err := buildSeeded(t, again); err != nil || again.annotator.Tally().Total().Made > 0 {
+		t.Errorf("%v, %+v", err, again.annotator.Tally().Total())
+	}
+}
+
+// goesForDead has another run take that of d for dead at some operation of its
+// store, after its mark was put.
+func goesForDead(t *testing.T, d *dataset, at func(n int, op string) bool) {
+	t.Helper()
 	d.openStore = func(ctx context.Context, a access) (blob.Store, error) {
 		below, err := d.configuredStore(ctx, a)
 		return faultblob.New(below, func(n int, op string) faultblob.Fault {
-			if n != 10 { // after its mark was put
+			if !at(n, op) {
 				return faultblob.None
 			}
 			for mark, err := range below.List(ctx, "runs/") {
@@ -138,16 +157,28 @@ func TestABuildThatWasTakenForDeadPublishesNothing(t *testing.T) {
 			return faultblob.None
 		}), err
 	}
+}
+
+// TestARollbackThatWasTakenForDeadPublishesNothing: gc may have deleted since what
+// the snapshot holds.
+func TestARollbackThatWasTakenForDeadPublishesNothing(t *testing.T) {
+	root := t.TempDir()
+	for seed := range uint64(2) {
+		if _, err := buildSeeded(t, seededDataset(t, root, "work", seed)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := seededDataset(t, root, "work", 0)
+	goesForDead(t, d, func(_ int, op string) bool { return op == "open" }) // of the newest manifest
+	if err := d.open(t.Context(), store); err != nil {
+		t.Fatal(err)
+	}
+	err := errors.Join(d.rollback(t.Context(), io.Discard, "1"), d.close(t.Context()))
 	var exit *exitError
-	_, err := buildSeeded(t, d)
 	if !errors.Is(err, manifests.ErrTakenForDead) || !errors.As(err, &exit) || exit.code != exitTryAgain {
-		t.Fatalf("got %v", err)
+		t.Errorf("got %v", err)
 	}
-	if left := published(t, root, "store/manifests"); len(left) > 0 {
-		t.Fatalf("it published %d snapshots", len(left))
-	}
-	again := seededDataset(t, root, "work", 0)
-	if _, err := buildSeeded(t, again); err != nil || again.annotator.Tally().Total().Made > 0 {
-		t.Errorf("%v, %+v", err, again.annotator.Tally().Total())
+	if left := published(t, root, "store/manifests"); len(left) != 2 {
+		t.Errorf("there are %d snapshots, want the two from before", len(left))
 	}
 }

@@ -50,7 +50,7 @@ and problems.`,
 		},
 	}
 	f.addStore(cmd)
-	f.addRetry(cmd)
+	f.addAgain(cmd)
 	cmd.Flags().IntVar(&peek, "peek", 5, "show this many items of each source, and keep nothing")
 	cmd.Flags().Lookup("peek").NoOptDefVal = "5"
 	cmd.Flags().IntVar(&f.limit, "limit", 0, "preview: read at most this many items")
@@ -109,7 +109,7 @@ func (d *dataset) ingest(ctx context.Context, w io.Writer, p *progress) error {
 	if d.store, err = d.openStore(ctx, write); err != nil {
 		return err
 	}
-	if d.mark, err = d.beginRun(ctx, "ingest"); err != nil {
+	if err = d.begin(ctx, "ingest"); err != nil {
 		return err
 	}
 	if _, err := manifests.Identify(ctx, d.store); err != nil {

@@ -24,7 +24,7 @@ func ledgerCommand() *cobra.Command {
 there is none, and what it cost. Its calls are shared through segments, objects of
 the store; a local copy answers look-ups. docs/durability.md says what survives
 what.`,
-		Args: cobra.NoArgs,
+		Args: subcommand,
 		Run:  func(cmd *cobra.Command, _ []string) { _ = cmd.Help() },
 	}
 	cmd.AddCommand(ledgerStatsCommand(), ledgerExportCommand(), ledgerGCCommand())

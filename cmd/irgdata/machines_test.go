@@ -3,9 +3,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/internal/blob/s3test"
 	"github.com/irgdata/irgdata/manifests"
 )
@@ -112,4 +116,35 @@ func TestTwoConfigurationsAtOnce(t *testing.T) {
 		t.Errorf("%v %v: configurations %s and %s", errA, errB, a.Configuration, b.Configuration)
 	}
 	first.must(t, "verify", "--full")
+}
+
+// TestKilledReaders: a command without a ledger of its own fills one among the
+// temporary files. What a killed one has left there goes with the next command,
+// whatever it does; that of one that lives stays.
+func TestKilledReaders(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, samplePairs(t, 6), nil)
+	s.must(t, "build")
+	reader := s.beside(t)
+	live, remove, err := blob.TempDir(reader.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range [][]string{{"stats"}, {"gc"}, {"build"}} {
+		dead := filepath.Join(reader.dir, ".irgdata-tmp-dead")
+		if err := os.Mkdir(dead, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dead, "ledger.sqlite"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		reader.must(t, command...)
+		if left := temporaryFiles(t, reader.dir); !slices.Equal(left, []string{live}) {
+			t.Errorf("%v leaves %v, want that of the living command alone", command, left)
+		}
+	}
+	remove()
+	if left := temporaryFiles(t, reader.dir); len(left) > 0 {
+		t.Errorf("left are %v", left)
+	}
 }

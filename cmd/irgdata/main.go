@@ -10,6 +10,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/sourcegraph/conc"
@@ -115,6 +116,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitInterrupted
 	case errors.As(err, &exit):
 		return exit.code
+	case errors.Is(err, manifests.ErrName): // none but the command line names snapshots
+		return exitUsage
 	}
 	return exitFailed
 }
@@ -159,4 +162,16 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return usagef("%s takes no arguments, got %q: see `%s --help`", cmd.CommandPath(), args, cmd.CommandPath())
 	}
 	return nil
+}
+
+// subcommand refuses what is no command below cmd.
+func subcommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	return usagef("%q is no command: want one of %s: see `%s --help`", args[0], strings.Join(names, ", "), cmd.CommandPath())
 }

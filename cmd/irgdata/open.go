@@ -23,6 +23,7 @@ import (
 	"github.com/irgdata/irgdata/ingest"
 	"github.com/irgdata/irgdata/internal/benchmarks"
 	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/internal/config"
 	"github.com/irgdata/irgdata/internal/images"
 	"github.com/irgdata/irgdata/internal/lock"
 	"github.com/irgdata/irgdata/manifests"
@@ -123,7 +124,7 @@ func (d *dataset) openParts(ctx context.Context, a access) error {
 	}
 	d.images = images.NewStore(d.store)
 	if a == write {
-		if d.mark, err = d.beginRun(ctx, "build"); err != nil {
+		if err = d.begin(ctx, "build"); err != nil {
 			return err
 		}
 	}
@@ -222,20 +223,28 @@ func openBucket(ctx context.Context, address string, o S3) (blob.Store, error) {
 // parseBucket reads s3://bucket/prefix.
 func parseBucket(address string) (bucket, prefix string, err error) {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "s3" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return "", "", fmt.Errorf("is %q: want a folder or s3://bucket/prefix", address)
+	if err != nil || u.Scheme != "s3" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", "", fmt.Errorf("is %q: want a folder or s3://bucket/prefix", config.Redact(address))
 	}
 	return u.Host, strings.Trim(u.Path, "/"), nil
 }
 
-// temporary makes a folder that goes away with the dataset.
+// temporary makes a folder that goes away with the dataset, or, if this process is
+// killed, with the next one that looks there.
 func (d *dataset) temporary() (string, error) {
-	dir, err := os.MkdirTemp("", "irgdata-")
+	sweepTemporary()
+	dir, remove, err := blob.TempDir(os.TempDir())
 	if err != nil {
 		return "", err
 	}
-	d.closers = append(d.closers, func() { os.RemoveAll(dir) })
+	d.closers = append(d.closers, remove)
 	return dir, nil
+}
+
+// sweepTemporary removes what killed processes left in the folder for temporary
+// files: copies of the ledger, which may hold what was removed since.
+func sweepTemporary() {
+	_, _ = blob.SweepTempFiles(os.TempDir()) // what is another user's stays
 }
 
 // openLedger opens the local ledger of this very dataset and brings it and the
@@ -302,6 +311,7 @@ func (d *dataset) openLedger(ctx context.Context, a access) error {
 
 // sweep removes what interrupted runs left in the store and the work folder.
 func (d *dataset) sweep(ctx context.Context) {
+	sweepTemporary()
 	objects, err := d.store.Sweep(ctx, 24*time.Hour)
 	files, filesErr := blob.SweepTempFiles(d.config.path(d.config.Work))
 	if err := errors.Join(err, filesErr); err != nil {
@@ -312,21 +322,13 @@ func (d *dataset) sweep(ctx context.Context) {
 	}
 }
 
-// beginRun marks a run that adds to the store; it waits while gc is at it.
-func (d *dataset) beginRun(ctx context.Context, command string) (*manifests.Run, error) {
-	return manifests.BeginRun(ctx, d.store, command, func(who string) {
+// begin marks a run that adds to the store, until the dataset is closed; it waits
+// while gc is at it.
+func (d *dataset) begin(ctx context.Context, command string) (err error) {
+	d.mark, err = manifests.BeginRun(ctx, d.store, command, func(who string) {
 		d.log.Warn("waiting for a run that needs the store for itself", "run", who)
 	})
-}
-
-// begin marks a run of a command that opened the store alone; the caller ends
-// it.
-func (d *dataset) begin(ctx context.Context, command string) (end func() error, err error) {
-	run, err := d.beginRun(ctx, command)
-	if err != nil {
-		return nil, err
-	}
-	return func() error { return run.End(ctx) }, nil
+	return err
 }
 
 // lockWork keeps builds out of the work folder.

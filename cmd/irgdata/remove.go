@@ -126,11 +126,9 @@ func record(ctx context.Context, cmd *cobra.Command, c Config, r *manifests.Remo
 		fmt.Fprintf(cmd.OutOrStdout(), "Would remove %s.\n", what)
 		return nil
 	}
-	end, err := d.begin(ctx, "remove")
-	if err != nil {
+	if err := d.begin(ctx, "remove"); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, end()) }()
 	if *r, err = manifests.PutRemoval(ctx, d.store, *r); err != nil {
 		return err
 	}

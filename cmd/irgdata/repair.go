@@ -79,7 +79,7 @@ func repairFromStore(ctx context.Context, cmd *cobra.Command, c Config, o manife
 	if err := d.lockLedger(path, write); err != nil {
 		return report, err
 	}
-	if d.mark, err = d.beginRun(ctx, "verify --repair"); err != nil {
+	if err = d.begin(ctx, "verify --repair"); err != nil {
 		return report, err
 	}
 	if err := d.mendLedger(ctx, path, cmd.OutOrStdout(), o.Mended); err != nil {

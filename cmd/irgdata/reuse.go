@@ -49,7 +49,7 @@ func (d *dataset) openBase(ctx context.Context, before manifests.Snapshot) (b ba
 
 // unchanged reports whether a build would make the same snapshot again.
 func (d *dataset) unchanged(b base) bool {
-	if b.from.Inputs.IsZero() || !b.previous.Whole() || d.config.retryDownloads {
+	if b.from.Inputs.IsZero() || !b.previous.Whole() || d.config.retryDownloads || d.config.reread {
 		return false
 	}
 	return d.inputsDigest(b, b.inputs) == b.from.Inputs

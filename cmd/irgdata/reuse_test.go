@@ -103,6 +103,107 @@ func TestRefreshIsAFreshBuild(t *testing.T) {
 	}
 }
 
+// TestReread: a caption that has changed and left the size and time of its file is
+// seen by a build that reads everything again, which is a fresh build but for the
+// calls that it need not make.
+func TestReread(t *testing.T) {
+	t.Parallel()
+	r := newRefresher(t)
+	r.folder.captions = map[int]string{30: "picture one", 70: "picture two"}
+	root := t.TempDir()
+	if first := r.build(root); first.calls.Made == 0 {
+		t.Fatal("no call was made")
+	}
+	for _, step := range []struct {
+		name     string
+		captions map[int]string
+		limit    int // of a preview before it
+		seen     bool
+	}{
+		{"nothing", r.folder.captions, 0, false},
+		{"a caption", map[int]string{30: "picture six", 70: "picture two"}, 0, true},
+		{"a caption to none", map[int]string{30: "picture six", 70: "           "}, 50, true},
+	} {
+		r.folder.captions = step.captions
+		r.change = func(*dataset) {}
+		if blind := r.build(root); !blind.unchanged || blind.published {
+			t.Errorf("%s: it is seen without reading again", step.name)
+		}
+		r.change = func(d *dataset) { d.config.reread, d.config.limit = true, step.limit }
+		if step.limit > 0 {
+			r.build(root)
+		}
+		r.change = func(d *dataset) { d.config.reread = true }
+		read := r.build(root)
+		r.change = func(*dataset) {}
+		if diff := cmp.Diff(r.build(t.TempDir()).snapshot.Content, read.snapshot.Content); diff != "" {
+			t.Errorf("%s: from nothing (-) and read again (+):\n%s", step.name, diff)
+		}
+		if read.unchanged || read.published != step.seen || read.takenOver < 60 {
+			t.Errorf("%s: unchanged %v, published %v, %d taken over", step.name, read.unchanged, read.published, read.takenOver)
+		}
+		if !r.build(root).unchanged {
+			t.Errorf("%s: the build after it had something to do", step.name)
+		}
+	}
+}
+
+// TestRereadMakesTheCallsOfWhatChanged, by the command, over files.
+func TestRereadMakesTheCallsOfWhatChanged(t *testing.T) {
+	t.Chdir(t.TempDir())
+	command := func(args ...string) string {
+		t.Helper()
+		var out strings.Builder
+		if code := run(append(args, "--store", "store"), &out, &out); code != exitDone {
+			t.Fatalf("%v ended with %d:\n%s", args, code, out.String())
+		}
+		return out.String()
+	}
+	if err := os.CopyFS("pairs", os.DirFS(samplePairs(t, 6))); err != nil {
+		t.Fatal(err)
+	}
+	config := "sources: [{path: pairs}]\nmodels: {m: {kind: scenes}}\nexport: {formats: [jsonl]}\nimage: {width: 64, height: 64}\n"
+	if err := os.WriteFile("irgdata.yaml", []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	command("build")
+	const file = "pairs/000003.txt"
+	before, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	caption, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.Replace(string(caption), "five", "four", 1)
+	if changed == string(caption) {
+		t.Fatalf("the caption is %q", caption)
+	}
+	if err := os.WriteFile(file, []byte(changed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(file, before.ModTime(), before.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		args []string
+		says []string
+	}{
+		{[]string{"build"}, []string{"Snapshot 1 already holds exactly this", "taken     all as it is"}},
+		{[]string{"build", "--reread"}, []string{"Snapshot 2 published", " 4 made, 20 reused", " 0 new, 0 changed, 1 removed"}}, // the image shows five
+		{[]string{"refresh", "--reread"}, []string{"Snapshot 2 already holds exactly this", "no model call was made"}},
+		{[]string{"refresh"}, []string{"Snapshot 2 already holds exactly this", "taken     all as it is"}},
+	} {
+		out := command(step.args...)
+		for _, want := range step.says {
+			if !strings.Contains(out, want) {
+				t.Errorf("%v does not say %q:\n%s", step.args, want, out)
+			}
+		}
+	}
+}
+
 // awayModel gives no answer to some calls while away.
 type awayModel struct {
 	instantModel

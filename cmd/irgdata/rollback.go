@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -33,42 +34,49 @@ A snapshot from before a removal does not come back.`,
 				return err
 			}
 			return withDataset(cmd, c, store, func(ctx context.Context, d *dataset) error {
-				if err := d.present(); err != nil {
-					return err
-				}
-				end, err := d.begin(ctx, "rollback")
-				if err != nil {
-					return err
-				}
-				defer func() { err = errors.Join(err, end()) }()
-				number, err := manifests.Resolve(ctx, d.store, args[0])
-				if err != nil {
-					return err
-				}
-				before, err := manifests.Latest(ctx, d.store)
-				if err != nil {
-					return err
-				}
-				s, published, err := manifests.Rollback(ctx, d.store, number)
-				switch {
-				case errors.Is(err, manifests.ErrRemovedMeanwhile):
-					return fmt.Errorf("snapshot %d may hold pairs that were removed since, so it does not come back: build again with its settings, which `irgdata diff %d %d` shows", number, number, before.Number)
-				case err != nil:
-					return err
-				case !published:
-					fmt.Fprintf(cmd.OutOrStdout(), "The newest snapshot, %d, already holds exactly what snapshot %d holds.\n", s.Number, number)
-					return nil
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "Snapshot %d published: it holds exactly what snapshot %d holds.\n", s.Number, number)
-				changes, err := manifests.CompareSettings(s.Settings, before.Settings)
-				if err == nil && len(changes) > 0 {
-					fmt.Fprintf(cmd.OutOrStdout(), "The next build goes by the configuration. To stay here, undo what changed in it since:\n\n")
-					settingTable(cmd.OutOrStdout(), changes)
-				}
-				return err
+				return d.rollback(ctx, cmd.OutOrStdout(), args[0])
 			})
 		},
 	}
 	f.addStore(cmd)
 	return cmd
+}
+
+// rollback publishes the content of the snapshot of that number or tag again.
+func (d *dataset) rollback(ctx context.Context, w io.Writer, ref string) error {
+	if err := d.present(); err != nil {
+		return err
+	}
+	if err := d.begin(ctx, "rollback"); err != nil {
+		return err
+	}
+	number, err := manifests.Resolve(ctx, d.store, ref)
+	if err != nil {
+		return err
+	}
+	before, err := manifests.Latest(ctx, d.store)
+	if err != nil {
+		return err
+	}
+	// A gc that took this run for dead may have deleted what the snapshot holds.
+	if err := d.mark.Held(ctx); err != nil {
+		return tryAgain(err)
+	}
+	s, published, err := manifests.Rollback(ctx, d.store, number)
+	switch {
+	case errors.Is(err, manifests.ErrRemovedMeanwhile):
+		return fmt.Errorf("snapshot %d may hold pairs that were removed since, so it does not come back: build again with its settings, which `irgdata diff %d %d` shows", number, number, before.Number)
+	case err != nil:
+		return err
+	case !published:
+		fmt.Fprintf(w, "The newest snapshot, %d, already holds exactly what snapshot %d holds.\n", s.Number, number)
+		return nil
+	}
+	fmt.Fprintf(w, "Snapshot %d published: it holds exactly what snapshot %d holds.\n", s.Number, number)
+	changes, err := manifests.CompareSettings(s.Settings, before.Settings)
+	if err == nil && len(changes) > 0 {
+		fmt.Fprintf(w, "The next build goes by the configuration. To stay here, undo what changed in it since:\n\n")
+		settingTable(w, changes)
+	}
+	return err
 }

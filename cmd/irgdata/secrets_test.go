@@ -161,6 +161,62 @@ export: {to: out/%s/export, ranks: 1, workers: 1, formats: [irg, jsonl, parquet]
 	}
 }
 
+// TestSecretsInAddresses: a configuration with a key in an address is refused,
+// wherever the address stands, and what refuses it does not say the key.
+func TestSecretsInAddresses(t *testing.T) {
+	const secret = "passphraseOfTheServer"
+	const user, query, rest = "http://ann:" + secret + "@127.0.0.1:1/v1", "http://127.0.0.1:1/v1?api_key=" + secret, "\nsources: [{bundled: sample}]"
+	bucket := "s3://KEY:" + secret + "@bucket/x"
+	slashed := "s3://KEY:a/" + secret + "/b@bucket/x"
+	server := func(kind, address string) string {
+		return fmt.Sprintf("{m: {kind: %s, url: %q, model: m, revision: \"1\"}}%s", kind, address, rest)
+	}
+	for _, tc := range []struct{ key, text string }{
+		{"s3.endpoint", fmt.Sprintf("s3: {endpoint: %q}%s", user, rest)},
+		{"s3.endpoint", fmt.Sprintf("s3: {endpoint: %q}%s", query, rest)},
+		{"s3.endpoint", fmt.Sprintf("s3: {endpoint: %q}%s", "http://KEY:a/"+secret+"@127.0.0.1", rest)},
+		{"store", fmt.Sprintf("store: %q%s", bucket, rest)},
+		{"store", fmt.Sprintf("store: %q%s", slashed, rest)},
+		{"store", fmt.Sprintf("store: %q%s", user, rest)},
+		{"store", fmt.Sprintf("store: %q%s", "s3://bucket/x?key="+secret, rest)},
+		{"export.to", fmt.Sprintf("export: {to: %q}%s", bucket, rest)},
+		{"export.to", fmt.Sprintf("export: {to: %q}%s", query, rest)},
+		{"work", fmt.Sprintf("work: %q%s", user, rest)},
+		{"sources[0].path", fmt.Sprintf("sources: [{path: %q}]", user)},
+		{"sources[0].path", fmt.Sprintf("sources: [{path: %q}]", query)},
+		{"sources[0].path", fmt.Sprintf("sources: [{path: %q}]", bucket)},
+		{"sources[0].path", fmt.Sprintf("sources: [{path: %q}]", slashed)},
+		{"sources[0].path", fmt.Sprintf("sources: [{path: %q}]", "file://ann:"+secret+"@server/photos")},
+		{"sources[0].images", fmt.Sprintf("sources: [{path: x.csv, images: %q}]", user)},
+		{"sources", fmt.Sprintf("sources: %q", user)},
+		{"models.m", "models: " + server("omni", user)},
+		{"models.m", "models: " + server("openai", query)},
+		{"models.m", "models: " + server("images", user)},
+		{"models.m", "models: " + server("worker", user)},
+		{"models.m", "models: " + server("scorer", query)},
+		{"models.m", fmt.Sprintf("models: {m: {kind: omni, urls: [%q], model: m, revision: \"1\"}}%s", user, rest)},
+		{"models.m.tokenizer", fmt.Sprintf("models: {m: {kind: omni, url: \"http://127.0.0.1:1/v1\", model: m, revision: \"1\", tokenizer: %q}}\nmodes: [initial_thinking_generation_learning]%s", user, rest)},
+		{"models.m.kind", fmt.Sprintf("models: {m: {kind: %q}}%s", user, rest)},
+		{"roles.base", fmt.Sprintf("roles: {base: %q}%s", user, rest)},
+		{"prompts.hindsight", fmt.Sprintf("prompts: {hindsight: %q}%s", user, rest)},
+		{"ingest.benchmarks.files.b", fmt.Sprintf("ingest: {benchmarks: {files: {b: %q}}}%s", query, rest)},
+		{"judge.questions", fmt.Sprintf("judge: {questions: [%q]}%s", query, rest)},
+		{"seed", fmt.Sprintf("seed: %q%s", user, rest)},
+	} {
+		path := filepath.Join(t.TempDir(), "irgdata.yaml")
+		if err := os.WriteFile(path, []byte(tc.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, command := range [][]string{{"config", "check"}, {"build"}} {
+			var out bytes.Buffer
+			code := run(append(command, "--config", path), &out, &out)
+			if code != exitUsage || !strings.Contains(out.String(), ": "+tc.key+": ") || strings.Contains(out.String(), secret[:6]) {
+				t.Errorf("%v of\n%s\nends with code %d and says\n%s", command, tc.text, code, out.String())
+			}
+		}
+	}
+}
+
 // uncompressed is the text that a file holds, if it is zstd or Parquet.
 func uncompressed(t *testing.T, path string, content []byte) (string, error) {
 	switch filepath.Ext(path) {

@@ -138,7 +138,7 @@ func (d *dataset) pairs(ctx context.Context, a access, listed ingest.Inputs, saw
 		return nil, err
 	}
 	o := ingest.Options{
-		Limits: d.config.download().Limits(), Retry: d.config.retryDownloads,
+		Limits: d.config.download().Limits(), Retry: d.config.retryDownloads, Reread: d.config.reread,
 		Limit: d.config.limit, Sample: d.config.sample, Workers: d.config.workers(), Loaders: d.config.Ingest.Loaders,
 		Work: d.config.path(d.config.Work), Duplicates: d.config.duplicates(),
 		Saw: saw, Unsettled: func() { d.unsettled = true }, Inventory: inventory, Inputs: listed,

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -34,11 +33,9 @@ moves, and gc keeps a tagged snapshot unless it holds pairs that were removed.
 				if err := d.present(); err != nil {
 					return err
 				}
-				end, err := d.begin(ctx, "tag")
-				if err != nil {
+				if err := d.begin(ctx, "tag"); err != nil {
 					return err
 				}
-				defer func() { err = errors.Join(err, end()) }()
 				s, err := d.snapshot(ctx, append(args, "")[1])
 				if err != nil {
 					return err

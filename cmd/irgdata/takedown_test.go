@@ -32,6 +32,8 @@ type takedown struct {
 	dir   string // current folder, with the work folder of each machine
 	store string // as configured
 	s3    string // endpoint, "" for a folder
+	// exports is where they go: into a bucket where the store is in one.
+	exports string
 
 	pairs  []irgdata.Digest  // that must go
 	traces map[string][]byte // what must not be found, by what it is
@@ -41,7 +43,10 @@ type takedown struct {
 // current folder.
 func newTakedown(t *testing.T, pairs, store, s3 string, with bool) *takedown {
 	t.Helper()
-	d := &takedown{dir: t.TempDir(), store: store, s3: s3, traces: map[string][]byte{}}
+	d := &takedown{dir: t.TempDir(), store: store, s3: s3, exports: "export", traces: map[string][]byte{}}
+	if s3 != "" {
+		d.exports = "s3://irgl/out"
+	}
 	t.Chdir(d.dir)
 	var rows, prompts strings.Builder
 	rows.WriteString("file,text,url\n")
@@ -90,8 +95,8 @@ image: {width: 96, height: 96}
 ingest: {duplicates: {images: 0, prompts: 0}}
 filter: {defaults: false}
 max_rejects: 1
-export: {to: export, ranks: 1, workers: 1, formats: [jsonl]}
-`, store, s3))
+export: {to: %q, ranks: 1, workers: 1, formats: [jsonl]}
+`, store, s3, d.exports))
 	return d
 }
 
@@ -100,6 +105,16 @@ func (d *takedown) write(t *testing.T, name, text string) {
 	if err := os.WriteFile(filepath.Join(d.dir, name), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// replace edits the configuration.
+func (d *takedown) replace(t *testing.T, before, after string) {
+	t.Helper()
+	text, err := os.ReadFile("irgdata.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.write(t, "irgdata.yaml", strings.ReplaceAll(string(text), before, after))
 }
 
 // command runs one on the machine with that work folder.
@@ -308,8 +323,15 @@ func TestTakedown(t *testing.T) {
 					t.Errorf("it does not say %q:\n%s", want, out)
 				}
 			}
-			if !strings.Contains(done, "delete ./export/snapshot-000001-jsonl yourself") {
-				t.Errorf("it does not name the export:\n%s", done)
+			if want := fmt.Sprintf("delete %s/snapshot-000001-jsonl yourself", here(d.exports)); !strings.Contains(done, want) || strings.Contains(done, "snapshot-000002") {
+				t.Errorf("it does not name the one export that holds the pairs, %q:\n%s", want, done)
+			}
+			if d.s3 != "" {
+				d.replace(t, d.exports, "s3://nowhere/out")
+				if out := d.command(t, "work", "gc", "--removed"); !strings.Contains(out, "exports were not looked at") || !strings.Contains(out, "at=s3://nowhere/out") {
+					t.Errorf("it does not name the place of exports that it cannot list:\n%s", out)
+				}
+				d.replace(t, "s3://nowhere/out", d.exports)
 			}
 
 			check := func(when, work string) {
@@ -348,6 +370,10 @@ func TestTakedown(t *testing.T) {
 			if diff := cmp.Diff(slices.DeleteFunc(settled, isLedger), slices.DeleteFunc(objects(t, store, ""), isLedger)); diff != "" {
 				t.Errorf("the store has changed since: %s", diff)
 			}
+			if out := d.command(t, "work", "refresh", "--reread"); !strings.Contains(out, "Snapshot 2 already holds exactly this") {
+				t.Errorf("the sources, read again, give something else:\n%s", out)
+			}
+			check("after all was read again", "work")
 		})
 	}
 }

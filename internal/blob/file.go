@@ -65,7 +65,7 @@ func (f *File) put(ctx context.Context, path string, body io.Reader, o PutOption
 	if err := makeDir(dir); err != nil {
 		return err
 	}
-	temp, err := createLocked(dir)
+	temp, err := createLocked(dir, newFile)
 	if err != nil {
 		return err
 	}

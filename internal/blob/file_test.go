@@ -101,6 +101,42 @@ func TestTempFiles(t *testing.T) {
 	}
 }
 
+// TestTempDirs: a folder whose owner lives stays, one that its owner left goes with
+// all that is in it, and what cannot be swept keeps nothing else.
+func TestTempDirs(t *testing.T) {
+	dir := t.TempDir()
+	live, remove, err := blob.TempDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(path string) {
+		t.Helper()
+		err := os.MkdirAll(filepath.Dir(path), 0o755)
+		if err == nil {
+			err = os.WriteFile(path, nil, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(filepath.Join(live, "ledger.sqlite"))
+	write(filepath.Join(dir, ".irgdata-tmp-dead", "below", "ledger.sqlite"))
+	write(filepath.Join(dir, "irgdata-of-a-user", "x"))
+	if err := unix.Mkfifo(filepath.Join(dir, ".irgdata-tmp-a-pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := blob.SweepTempFiles(dir); n != 2 || err != nil {
+		t.Errorf("swept %d, %v, want the dead one and the pipe", n, err)
+	}
+	if _, err := os.Stat(filepath.Join(live, "ledger.sqlite")); err != nil {
+		t.Error(err)
+	}
+	remove()
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 || left[0].Name() != "irgdata-of-a-user" {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
+
 // TestFileSweepSparesPutsUnderWay sweeps without a pause while objects are put.
 func TestFileSweepSparesPutsUnderWay(t *testing.T) {
 	s := newFile(t, t.TempDir())

@@ -23,7 +23,7 @@ func TempFile(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	file, err := createLocked(dir)
+	file, err := createLocked(dir, newFile)
 	if err != nil {
 		return nil, err
 	}
@@ -34,34 +34,64 @@ func TempFile(dir string) (*os.File, error) {
 	return file, nil
 }
 
-// SweepTempFiles removes the files of the folder dir that [TempFile] made and that
-// kept their names when their processes ended, and tells how many.
+// TempDir makes a folder in the folder dir, as for a file that a library opens by
+// its name. The caller calls remove; if its process ends before, [SweepTempFiles] does.
+func TempDir(dir string) (path string, remove func(), err error) {
+	folder, err := createLocked(dir, newFolder)
+	if err != nil {
+		return "", nil, err
+	}
+	return folder.Name(), func() {
+		os.RemoveAll(folder.Name())
+		folder.Close()
+	}, nil
+}
+
+// SweepTempFiles removes what [TempFile] and [TempDir] made in the folder dir and
+// what kept its name when its process ended, and tells how many. The error is of those
+// that could not be removed; all others are gone.
 func SweepTempFiles(dir string) (int, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, err
 	}
 	swept := 0
+	var failed error
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Name(), tempPrefix) {
 			continue
 		}
 		removed, err := removeOrphan(filepath.Join(dir, e.Name()))
 		if err != nil {
-			return swept, fmt.Errorf("sweep %s: %w", dir, err)
+			failed = errors.Join(failed, fmt.Errorf("sweep %s: %w", dir, err))
 		}
 		if removed {
 			swept++
 		}
 	}
-	return swept, nil
+	return swept, failed
 }
 
-// createLocked makes a temporary file under a lock, which tells Sweep that its
-// owner lives; the kernel drops it with the process.
-func createLocked(dir string) (*os.File, error) {
+func newFile(dir string) (*os.File, error) { return os.CreateTemp(dir, tempPrefix+"*") }
+
+func newFolder(dir string) (*os.File, error) {
 	for {
-		temp, err := os.CreateTemp(dir, tempPrefix+"*")
+		path, err := os.MkdirTemp(dir, tempPrefix+"*")
+		if err != nil {
+			return nil, err
+		}
+		folder, err := os.Open(path)
+		if !errors.Is(err, fs.ErrNotExist) { // a Sweep came between
+			return folder, err
+		}
+	}
+}
+
+// createLocked makes a temporary file or folder under a lock, which tells Sweep
+// that its owner lives; the kernel drops it with the process.
+func createLocked(dir string, create func(dir string) (*os.File, error)) (*os.File, error) {
+	for {
+		temp, err := create(dir)
 		if err != nil {
 			return nil, err
 		}
@@ -70,6 +100,9 @@ func createLocked(dir string) (*os.File, error) {
 			if _, err = os.Lstat(temp.Name()); err == nil {
 				return temp, nil
 			}
+		}
+		if errors.Is(err, unix.EBADF) { // NFS locks no folder, so no Sweep takes it
+			return temp, nil
 		}
 		temp.Close()
 		os.Remove(temp.Name())
@@ -81,9 +114,10 @@ func createLocked(dir string) (*os.File, error) {
 	}
 }
 
-// removeOrphan removes a temporary file unless its owner lives.
+// removeOrphan removes a temporary file or folder unless its owner lives. In a
+// folder that all users have, a pipe of that name must not halt it.
 func removeOrphan(path string) (bool, error) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil // its owner was faster
 	}
@@ -94,9 +128,6 @@ func removeOrphan(path string) (bool, error) {
 	if unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
 		return false, nil // its owner lives
 	}
-	err = os.Remove(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
+	err = os.RemoveAll(path)
 	return err == nil, err
 }

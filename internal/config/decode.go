@@ -93,7 +93,7 @@ func syntaxError(file string, err error) error {
 	return fmt.Errorf("%s: this is no YAML: %s", file, oneLine(err.Error()))
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+func oneLine(s string) string { return Redact(strings.Join(strings.Fields(s), " ")) }
 
 func line(n ast.Node) int {
 	if t := n.GetToken(); t != nil && t.Position != nil {
@@ -110,7 +110,7 @@ func (w walker) wrong(path string, n ast.Node, format string, args ...any) error
 	if path != "" {
 		where += path + ": "
 	}
-	return errors.New(where + fmt.Sprintf(format, args...))
+	return errors.New(Redact(where + fmt.Sprintf(format, args...)))
 }
 
 // entry is a key of a mapping and its value.
@@ -397,7 +397,7 @@ func describe(n ast.Node) string {
 		return "a merge key (<<)"
 	case *ast.StringNode, *ast.LiteralNode:
 		text, _ := scalar(n)
-		return fmt.Sprintf("the text %.40q", text)
+		return fmt.Sprintf("the text %.40q", Redact(text)) // before a cut hides the @
 	}
 	if text, ok := scalar(n); ok {
 		return text

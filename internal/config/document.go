@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -22,6 +23,7 @@ func (d *Document) Errorf(path, format string, args ...any) error {
 	if path != "" {
 		message = path + ": " + message
 	}
+	message = Redact(message)
 	if d == nil {
 		return errors.New(message)
 	}
@@ -32,6 +34,19 @@ func (d *Document) Errorf(path, format string, args ...any) error {
 		around = around[:max(0, strings.LastIndexAny(around, ".["))]
 	}
 	return fmt.Errorf("%s: %s", d.file, message)
+}
+
+// What stands before an @ in an address, or after a ? with a =, may be a key. A
+// secret may hold slashes, and a path that was cleaned has one where two were.
+var (
+	userinfo = regexp.MustCompile(`(:/+)[^\s"]*@`)
+	query    = regexp.MustCompile(`(:/+[^\s"]*\?)[^\s"]*=[^\s"]*`)
+)
+
+// Redact takes user names, passwords and queries out of the addresses in a text
+// that a person will read.
+func Redact(text string) string {
+	return query.ReplaceAllString(userinfo.ReplaceAllString(text, "${1}…@"), "${1}…")
 }
 
 // Marshal writes v as YAML, in the order of its fields, in the form that
