@@ -489,7 +489,7 @@ func TestTakedownSurvivesEveryFault(t *testing.T) {
 				break
 			}
 		}
-		if failed == 0 {
+		if failed == 0 && !testing.Short() { // which tries few of them
 			t.Errorf("%s: none of its operations failed", way)
 		}
 	}
