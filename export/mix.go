@@ -72,6 +72,9 @@ type ShareCount struct {
 func (p *plan) mix(sources []string) error {
 	decided := make([]bool, len(p.copies))
 	for n, share := range p.selection.Mix {
+		wrong := func(format string, args ...any) error {
+			return &SelectionError{fmt.Sprintf("mix[%d]", n), fmt.Errorf(format, args...)}
+		}
 		var fitting []int // into copies
 		for i, copies := range p.copies {
 			row, mode := i/len(p.modes), p.modes[i%len(p.modes)].Name
@@ -96,9 +99,9 @@ func (p *plan) mix(sources []string) error {
 		}
 		switch available := int64(len(fitting)); {
 		case available == 0 && count.Taken > 0:
-			return fmt.Errorf("mix[%d]: count is %d and no example fits: look at the mode and the source", n, count.Taken)
+			return wrong("count is %d and no example fits: look at the mode and the source", count.Taken)
 		case available > 0 && count.Taken > maxRepeats*available:
-			return fmt.Errorf("mix[%d]: count is %d and %d examples fit: want at most %d times as many", n, count.Taken, available, maxRepeats)
+			return wrong("count is %d and %d examples fit: want at most %d times as many", count.Taken, available, maxRepeats)
 		}
 		p.take(fitting, count.Taken)
 		p.shares = append(p.shares, count)

@@ -515,8 +515,8 @@ func (c Config) validate() error {
 	if len(c.Export.Formats) == 0 {
 		return wrong("export.formats", "is empty: want one or more of %v", export.Formats())
 	}
-	if err := c.Export.selection().Validate(); err != nil {
-		return wrong("export", "%v", err)
+	if mistake := new(export.SelectionError); errors.As(c.Export.selection().Validate(), &mistake) {
+		return wrong("export."+mistake.Key, "%v", mistake.Err)
 	}
 	if err := c.admission().Validate(); err != nil {
 		return wrong("ingest", "%v", err)
