@@ -625,6 +625,62 @@ func TestSelections(t *testing.T) {
 	}
 }
 
+// TestMixOfSplits: a mix shapes what is trained on; validation examples are taken
+// once, or not at all where their share takes none.
+func TestMixOfSplits(t *testing.T) {
+	t.Parallel()
+	store, s := snapshot(t, 20) // 16 trajectories
+	const mode, other = "initial_full_learning", "initial_thinking_generation_learning"
+	m, dest := written(t, store, s, export.JSONL, export.Selection{Validation: 0.3})
+	held := len(prompts(t, m, dest)[mode+"/validation"])
+	if held == 0 || held == 16 {
+		t.Fatalf("%d of 16 are held back", held)
+	}
+	for _, split := range []export.Split{export.All, export.Train, export.Validation} {
+		for _, c := range []struct {
+			name  string
+			share export.Share
+			train int // of the mode
+			held  bool
+		}{
+			{"a count", export.Share{Mode: mode, Count: count(50)}, 50, true},
+			{"a count of none", export.Share{Mode: mode, Count: count(0)}, 0, false},
+			{"a weight", export.Share{Mode: mode, Weight: weight(2)}, 2 * (16 - held), true},
+			{"a weight of none", export.Share{Mode: mode, Weight: weight(0)}, 0, false},
+		} {
+			t.Run(fmt.Sprintf("%s, split %q", c.name, split), func(t *testing.T) {
+				m, _ := written(t, store, s, export.JSONL, export.Selection{Split: split, Validation: 0.3, Mix: []export.Share{c.share}})
+				want := map[string]int64{mode + "/train": int64(c.train), other + "/train": int64(16 - held), other + "/validation": int64(held)}
+				if c.held {
+					want[mode+"/validation"] = int64(held)
+				}
+				got := map[string]int64{}
+				for _, l := range m.Modes {
+					got[l.Mode+"/"+string(l.Split)] = l.Rows
+				}
+				taken := int64(c.train)
+				if split == export.Validation {
+					taken = 0
+				}
+				for _, name := range []string{mode, other} {
+					for _, of := range []export.Split{export.Train, export.Validation} {
+						key := name + "/" + string(of)
+						if split != export.All && split != of {
+							want[key] = 0
+						}
+						if got[key] != want[key] {
+							t.Errorf("%s has %d rows, want %d", key, got[key], want[key])
+						}
+					}
+				}
+				if m.Mix[0].Taken != taken {
+					t.Errorf("the share took %d, want %d", m.Mix[0].Taken, taken)
+				}
+			})
+		}
+	}
+}
+
 // TestSelectionForTheTrainer: the official trainer's form takes selections too.
 func TestSelectionForTheTrainer(t *testing.T) {
 	t.Parallel()
@@ -637,6 +693,10 @@ func TestSelectionForTheTrainer(t *testing.T) {
 	}
 	if len(m.Modes) != 2 || m.Modes[0].Rows != 30 {
 		t.Errorf("got %+v", m.Modes)
+	}
+	o.Selection = export.Selection{Split: export.Validation, Validation: 0.3, Mix: []export.Share{{Count: count(500)}}}
+	if m, _, err = export.WriteIRG(t.Context(), store, s, newStore(t), o); err != nil || m.Modes[0].Rows > 15 {
+		t.Errorf("the validation split with a count has %+v (%v)", m.Modes, err)
 	}
 	o.Selection = export.Selection{Where: `prompt == "subject 1 & <b>"`}
 	var few *export.TooFewRowsError

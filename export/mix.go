@@ -76,6 +76,7 @@ func (p *plan) mix(sources []string) error {
 			return &SelectionError{fmt.Sprintf("mix[%d]", n), fmt.Errorf(format, args...)}
 		}
 		var fitting []int // into copies
+		held := 0
 		for i, copies := range p.copies {
 			row, mode := i/len(p.modes), p.modes[i%len(p.modes)].Name
 			if copies == 0 || decided[i] || share.Mode != "" && share.Mode != mode || share.Source != "" && share.Source != sources[p.rows[row].source] {
@@ -83,6 +84,7 @@ func (p *plan) mix(sources []string) error {
 			}
 			decided[i] = true
 			if p.rows[row].held {
+				held++
 				if share.none() {
 					p.copies[i] = 0
 				}
@@ -98,6 +100,8 @@ func (p *plan) mix(sources []string) error {
 			count.Taken = int64(math.Round(*share.Weight * float64(len(fitting))))
 		}
 		switch available := int64(len(fitting)); {
+		case available == 0 && (held > 0 || p.selection.Split == Validation):
+			count.Taken = 0 // there is none to train on
 		case available == 0 && count.Taken > 0:
 			return wrong("count is %d and no example fits: look at the mode and the source", count.Taken)
 		case available > 0 && count.Taken > maxRepeats*available:
