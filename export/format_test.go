@@ -599,7 +599,7 @@ func TestSelections(t *testing.T) {
 					t.Errorf("an example is there %d times", n)
 				}
 			}
-			if !slices.Equal(got[full][:16], inOrder) || len(times) != 16 || twice != 8 || got[generation] != nil || m.Mix[0].Taken != 40 || m.Mix[0].Available != 16 {
+			if !slices.Equal(got[full][:16], inOrder) || len(times) != 16 || twice != 8 || got[generation] != nil || m.Mix[0].Taken != 40 || m.Mix[0].Available != 16 || m.Mix[1].Taken != 0 || m.Mix[1].Available != 16 {
 				t.Errorf("got %v, mix %+v", got[full], m.Mix)
 			}
 		}},
@@ -673,8 +673,8 @@ func TestMixOfSplits(t *testing.T) {
 						}
 					}
 				}
-				if m.Mix[0].Taken != taken {
-					t.Errorf("the share took %d, want %d", m.Mix[0].Taken, taken)
+				if s := m.Mix[0]; s.Taken != taken || s.Available != int64(16-held) && split != export.Validation || s.Validation != int64(held) && split != export.Train {
+					t.Errorf("the share is counted as %+v, want %d taken", s, taken)
 				}
 			})
 		}
@@ -749,7 +749,10 @@ func TestWrongSelections(t *testing.T) {
 		{export.Selection{Validation: 1}, "validation: is 1"},
 		{export.Selection{Mix: []export.Share{{Mode: "x", Weight: weight(1)}}}, `mix[0]: mode "x" is unknown`},
 		{export.Selection{Mix: []export.Share{{}}}, "mix[0]: want either a weight or a count"},
-		{export.Selection{Mix: []export.Share{{Source: "x", Count: count(1)}}}, "mix[0]: count is 1 and no example fits"},
+		{export.Selection{Where: "reflection_words > 1", Mix: []export.Share{{Source: "s", Count: count(1)}}}, "unknown name reflection_words"},
+		{export.Selection{Where: "draft_min_side < 1", Mix: []export.Share{{Source: "s", Count: count(1)}}}, "mix[0]: count is 1 and no example fits"},
+		{export.Selection{Mix: []export.Share{{Weight: weight(1)}, {Source: "t", Weight: weight(0)}}}, "mix[1]: there is no source \"t\" in snapshot 1: did you mean `s`?"},
+		{export.Selection{Mix: []export.Share{{Source: "photos", Count: count(1)}}}, "mix[0]: there is no source \"photos\" in snapshot 1: want one of s"},
 		{export.Selection{Mix: []export.Share{{Weight: weight(0)}}}, "mix: it takes no mode"},
 	} {
 		dest := newStore(t)

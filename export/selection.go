@@ -148,8 +148,7 @@ func newPlan(ctx context.Context, store blob.Store, s manifests.Snapshot, select
 			return nil, &SelectionError{"stage", errors.New("the second one trains on none of the snapshot's modes")}
 		}
 	}
-	wanted = slices.DeleteFunc(wanted, func(m modes.Mode) bool { return selection.excludes(m.Name) })
-	if len(wanted) == 0 {
+	if !slices.ContainsFunc(wanted, func(m modes.Mode) bool { return !selection.excludes(m.Name) }) {
 		return nil, &SelectionError{"mix", errors.New("it takes no mode")}
 	}
 	p := &plan{store: store, snapshot: s, selection: selection, work: work, modes: wanted, most: 1}
@@ -236,8 +235,28 @@ func (p *plan) survey(ctx context.Context) error {
 	if err := p.mix(sources); err != nil {
 		return err
 	}
+	p.leaveOut()
 	p.recount()
 	return nil
+}
+
+// leaveOut takes out the modes of which the mix takes nothing.
+func (p *plan) leaveOut() {
+	var wanted []modes.Mode
+	var counts []manifests.ModeCount
+	out := make([]bool, len(p.modes))
+	for i, m := range p.modes {
+		if out[i] = p.selection.excludes(m.Name); !out[i] {
+			wanted, counts = append(wanted, m), append(counts, p.counts[i])
+		}
+	}
+	copies := p.copies[:0]
+	for i, n := range p.copies {
+		if !out[i%len(out)] {
+			copies = append(copies, n)
+		}
+	}
+	p.modes, p.counts, p.copies = wanted, counts, copies
 }
 
 // split marks the pairs that are held back, and takes out those of the other

@@ -41,6 +41,9 @@ it again; 130 interrupted.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.load(cmd)
+			if err == nil {
+				err = c.checkMix()
+			}
 			if err != nil {
 				return err
 			}

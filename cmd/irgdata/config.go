@@ -552,6 +552,22 @@ func (c Config) validate() error {
 	return nil
 }
 
+// checkMix refuses shares of a source that the configuration does not have. It is
+// for what goes on to a snapshot of these sources: one that is there may have
+// others.
+func (c Config) checkMix() error {
+	var names []string
+	for _, s := range c.Sources {
+		names = append(names, s.Name)
+	}
+	for i, share := range c.Export.Mix {
+		if share.Source != "" && !slices.Contains(names, share.Source) {
+			return usage(c.document.Errorf(fmt.Sprintf("export.mix[%d].source", i), "there is no source %q: %s", share.Source, config.Suggest(share.Source, names)))
+		}
+	}
+	return nil
+}
+
 func (c Config) validateSources(wrong func(path, format string, args ...any) error) error {
 	if len(c.Sources) == 0 {
 		return wrong("sources", "no source is configured: list what holds pairs, such as `- path: ./photos` or `- path: ./data/*.tar`")

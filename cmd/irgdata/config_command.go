@@ -101,6 +101,9 @@ func checkConfig(cmd *cobra.Command, file string) error {
 	if _, err := c.rules(); err != nil {
 		return err
 	}
+	if err := c.checkMix(); err != nil {
+		return err
+	}
 	fmt.Fprintf(cmd.OutOrStdout(), "The configuration is right: %s, %s, store %s.\n",
 		plural(int64(len(c.Sources)), "source"), plural(int64(len(c.Models)), "model"), c.Store)
 	if c.scenesOnOwn() {
