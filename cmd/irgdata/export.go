@@ -29,6 +29,11 @@ dataset card), webdataset, mds (MosaicML Streaming), llava (ShareGPT's JSON of
 the understanding modes), jsonl, and parquet (trajectories, for DuckDB and
 pandas). docs/export.md describes them, and the columns that --where knows.
 
+--where, --split, --stage and --shuffle say which examples are written, in every
+format. --ranks, --workers, --max-tokens, --image-format, --quality and --max-side
+shape irg alone, and are refused where it is not wanted: in the others images are
+as they were.
+
 An export that is there already is left as it is.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -21,6 +21,10 @@ func TestExportMistakes(t *testing.T) {
 		{"syntax", "--where prompt==", exitUsage, "export.where: character 8: unexpected token EOF"},
 		{"type", "--where prompt==3", exitUsage, "export.where: character 7: invalid operation"},
 		{"unknown score", "--where diference>3", exitUsage, "where: character 1: unknown name diference"},
+		{"a flag of another format", "--quality 10", exitUsage, "--quality is for the format irg alone, and the formats wanted are [jsonl]: leave the flag out, or add irg with --format"},
+		{"flags of another format", "--format hf,mds --max-side 32 --ranks 2", exitUsage, "--ranks is for the format irg alone, and the formats wanted are [jsonl hf mds]"},
+		{"flags of one format of two", "--format irg --ranks 1 --workers 1 --image-format jpeg --quality 80", exitDone, ""},
+		{"a quality of no format", "--format irg --ranks 1 --workers 1 --quality 80", exitUsage, "export.image: quality is 80 and format is \"\": a quality is that of format jpeg, which must be set as well"},
 		{"unknown function", "--where size(prompt)>3", exitUsage, "export.where: character 1: unknown function size"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
