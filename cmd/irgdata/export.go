@@ -49,7 +49,8 @@ An export that is there already is left as it is.`,
 				all, err := d.exports(ctx, s)
 				for _, e := range all {
 					if e.refused != nil {
-						return errors.Join(e.refused, err)
+						err = errors.Join(err, e.refused)
+						continue
 					}
 					printExport(cmd.OutOrStdout(), e)
 				}
