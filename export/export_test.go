@@ -370,14 +370,31 @@ func TestTooFewRowsAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dest := newStore(t)
-	_, _, err = export.WriteIRG(t.Context(), store, s, dest, options(t, 8, 8))
-	var few *export.TooFewRowsError
-	if !errors.As(err, &few) || !strings.Contains(err.Error(), "are 64 readers and need as many rows of each mode") {
-		t.Errorf("got %v, want a refusal with the numbers", err)
-	}
-	if files := tree(t, dest.URL(".")); len(files) > 0 {
-		t.Errorf("a refused export wrote %d files", len(files))
+	const fewer = "export for fewer readers (`irgdata export --ranks"
+	for _, c := range []struct {
+		name      string
+		mix       []export.Share
+		maxTokens int
+		want      string
+		fewer     bool
+	}{
+		{"too few", nil, 0, lostMode + " has 14 (5 other modes have too few as well): build from more pairs, " + fewer + " 8 --workers 1`), or leave the mode out (`mix`, with weight 0)", true},
+		{"none of a mix", []export.Share{{Mode: lostMode, Weight: weight(0.001)}}, 0, lostMode + " has 0 (5 other modes have too few as well): take more in (`where`, `split`, `mix`), build from more pairs, or leave", false},
+		{"all too long", nil, 1, "that the trainer would pass over, of which `irgdata export check` tells the rules: set `max_tokens` or `image.format` otherwise", false},
+	} {
+		o := options(t, 8, 8)
+		if o.Selection.Mix, o.MaxTokens = c.mix, c.maxTokens; c.maxTokens > 0 {
+			o.Ranks, o.Workers = 1, 1
+		}
+		dest := newStore(t)
+		_, _, err = export.WriteIRG(t.Context(), store, s, dest, o)
+		var few *export.TooFewRowsError
+		if !errors.As(err, &few) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), fewer) != c.fewer {
+			t.Errorf("%s: got %v, want a refusal that says %q", c.name, err, c.want)
+		}
+		if files := tree(t, dest.URL(".")); len(files) > 0 {
+			t.Errorf("%s: a refused export wrote %d files", c.name, len(files))
+		}
 	}
 }
 

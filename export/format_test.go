@@ -575,6 +575,11 @@ func TestSelections(t *testing.T) {
 				t.Errorf("got %v, want %v", got[full], want)
 			}
 		}},
+		{"where with a name of its own", export.Selection{Where: `let side = draft_min_side; side == 64 && prompt contains "18"`}, func(t *testing.T, got map[string][]string, _ export.Manifest) {
+			if !slices.Equal(got[full], []string{"18"}) {
+				t.Errorf("got %v", got[full])
+			}
+		}},
 		{"shuffled", export.Selection{Shuffle: true, Seed: 3}, func(t *testing.T, got map[string][]string, _ export.Manifest) {
 			sorted := slices.SortedFunc(slices.Values(got[full]), func(a, b string) int { return slices.Index(inOrder, a) - slices.Index(inOrder, b) })
 			if slices.Equal(got[full], inOrder) || !slices.Equal(sorted, inOrder) || !slices.Equal(got[full], got[generation]) {
@@ -594,7 +599,7 @@ func TestSelections(t *testing.T) {
 					t.Errorf("an example is there %d times", n)
 				}
 			}
-			if !slices.Equal(got[full][:16], inOrder) || len(times) != 16 || twice != 8 || got[generation] != nil || m.Mix[0].Taken != 40 || m.Mix[0].Available != 16 {
+			if !slices.Equal(got[full][:16], inOrder) || len(times) != 16 || twice != 8 || got[generation] != nil || m.Mix[0].Taken != 40 || m.Mix[0].Available != 16 || m.Mix[1].Taken != 0 || m.Mix[1].Available != 16 {
 				t.Errorf("got %v, mix %+v", got[full], m.Mix)
 			}
 		}},
@@ -620,6 +625,62 @@ func TestSelections(t *testing.T) {
 	}
 }
 
+// TestMixOfSplits: a mix shapes what is trained on; validation examples are taken
+// once, or not at all where their share takes none.
+func TestMixOfSplits(t *testing.T) {
+	t.Parallel()
+	store, s := snapshot(t, 20) // 16 trajectories
+	const mode, other = "initial_full_learning", "initial_thinking_generation_learning"
+	m, dest := written(t, store, s, export.JSONL, export.Selection{Validation: 0.3})
+	held := len(prompts(t, m, dest)[mode+"/validation"])
+	if held == 0 || held == 16 {
+		t.Fatalf("%d of 16 are held back", held)
+	}
+	for _, split := range []export.Split{export.All, export.Train, export.Validation} {
+		for _, c := range []struct {
+			name  string
+			share export.Share
+			train int // of the mode
+			held  bool
+		}{
+			{"a count", export.Share{Mode: mode, Count: count(50)}, 50, true},
+			{"a count of none", export.Share{Mode: mode, Count: count(0)}, 0, false},
+			{"a weight", export.Share{Mode: mode, Weight: weight(2)}, 2 * (16 - held), true},
+			{"a weight of none", export.Share{Mode: mode, Weight: weight(0)}, 0, false},
+		} {
+			t.Run(fmt.Sprintf("%s, split %q", c.name, split), func(t *testing.T) {
+				m, _ := written(t, store, s, export.JSONL, export.Selection{Split: split, Validation: 0.3, Mix: []export.Share{c.share}})
+				want := map[string]int64{mode + "/train": int64(c.train), other + "/train": int64(16 - held), other + "/validation": int64(held)}
+				if c.held {
+					want[mode+"/validation"] = int64(held)
+				}
+				got := map[string]int64{}
+				for _, l := range m.Modes {
+					got[l.Mode+"/"+string(l.Split)] = l.Rows
+				}
+				taken := int64(c.train)
+				if split == export.Validation {
+					taken = 0
+				}
+				for _, name := range []string{mode, other} {
+					for _, of := range []export.Split{export.Train, export.Validation} {
+						key := name + "/" + string(of)
+						if split != export.All && split != of {
+							want[key] = 0
+						}
+						if got[key] != want[key] {
+							t.Errorf("%s has %d rows, want %d", key, got[key], want[key])
+						}
+					}
+				}
+				if s := m.Mix[0]; s.Taken != taken || s.Available != int64(16-held) && split != export.Validation || s.Validation != int64(held) && split != export.Train {
+					t.Errorf("the share is counted as %+v, want %d taken", s, taken)
+				}
+			})
+		}
+	}
+}
+
 // TestSelectionForTheTrainer: the official trainer's form takes selections too.
 func TestSelectionForTheTrainer(t *testing.T) {
 	t.Parallel()
@@ -633,6 +694,10 @@ func TestSelectionForTheTrainer(t *testing.T) {
 	if len(m.Modes) != 2 || m.Modes[0].Rows != 30 {
 		t.Errorf("got %+v", m.Modes)
 	}
+	o.Selection = export.Selection{Split: export.Validation, Validation: 0.3, Mix: []export.Share{{Count: count(500)}}}
+	if m, _, err = export.WriteIRG(t.Context(), store, s, newStore(t), o); err != nil || m.Modes[0].Rows > 15 {
+		t.Errorf("the validation split with a count has %+v (%v)", m.Modes, err)
+	}
 	o.Selection = export.Selection{Where: `prompt == "subject 1 & <b>"`}
 	var few *export.TooFewRowsError
 	if _, _, err := export.WriteIRG(t.Context(), store, s, newStore(t), o); !errors.As(err, &few) {
@@ -640,33 +705,63 @@ func TestSelectionForTheTrainer(t *testing.T) {
 	}
 }
 
+// TestConditionsWithoutASnapshot: names that may be scores wait for the snapshot.
+func TestConditionsWithoutASnapshot(t *testing.T) {
+	t.Parallel()
+	for _, where := range []string{
+		`improved_difference > 10 && source == "photos"`,
+		`len(prompt) + reflection_words < 1000`,
+		`let x = draft_min_side; x > 2 || x < 1`,
+		`all(notes, # != "alpha") && not ("beta" in notes)`,
+		`prompt matches "^a" and initial_full_learning`,
+	} {
+		if err := (export.Selection{Where: where}).Validate(); err != nil {
+			t.Errorf("%s: %v", where, err)
+		}
+	}
+}
+
 func TestWrongSelections(t *testing.T) {
 	t.Parallel()
 	store, s := snapshot(t, 3)
+	const none = "takes none of the 3 trajectories" // which is no mistake in itself
 	for _, c := range []struct {
 		s    export.Selection
 		want string
 	}{
-		{export.Selection{Where: `sorce == "s"`}, "where: character 1: unknown name sorce\n  sorce == \"s\"\n  ^"},
-		{export.Selection{Where: `sorce == "s"`}, "or a score of the snapshot (draft_min_side)"},
+		{export.Selection{Where: `diference > 1`}, "where: character 1: unknown name diference\n  diference > 1\n  ^"},
+		{export.Selection{Where: `diference > 1`}, "or a score of the snapshot (draft_min_side)"},
+		{export.Selection{Where: `sorce == "s"`}, "where: character 7: invalid operation: == (mismatched types float64 and string)\n  sorce == \"s\"\n        ^\n" +
+			"sorce is no column and taken for a score, which is a number: did you mean `source`?"},
 		{export.Selection{Where: `source == 3`}, "character 8: invalid operation: == (mismatched types string and int)"},
 		{export.Selection{Where: `source ==`}, "character 9: unexpected token EOF"},
 		{export.Selection{Where: `prompt`}, "expected bool, but got string"},
-		{export.Selection{Where: `now().Year() > 2000`}, "unknown name now"},
-		{export.Selection{Where: `source == "none"`}, "takes none of the 3 trajectories"},
-		{export.Selection{Stage: 3}, "stage is 3: want 1 or 2"},
-		{export.Selection{Split: "test"}, `split is "test": want "train" or "validation"`},
+		{export.Selection{Where: "source == \"s\" &&\nprompt == 3"}, "character 25: invalid operation"},
+		{export.Selection{Where: `now().Year() > 2000`}, "character 1: unknown function now: want one of https://"},
+		{export.Selection{Where: `size(prompt) > 3`}, "character 1: unknown function size"},
+		{export.Selection{Where: `$env["source"] == "s"`}, "character 1: unknown name $env: name the columns"},
+		{export.Selection{Where: `prompt matches "["`}, "where: character 8: error parsing regexp"},
+		{export.Selection{Where: `notes[7] == "x"`}, "where: character 6: "},
+		{export.Selection{Where: `source == "none"`}, none},
+		{export.Selection{Stage: 3}, "stage: is 3: want 1 or 2"},
+		{export.Selection{Split: "test"}, `split: is "test": want "train" or "validation"`},
 		{export.Selection{Split: export.Validation}, "set validation"},
-		{export.Selection{Validation: 1}, "validation is 1"},
+		{export.Selection{Validation: 1}, "validation: is 1"},
 		{export.Selection{Mix: []export.Share{{Mode: "x", Weight: weight(1)}}}, `mix[0]: mode "x" is unknown`},
 		{export.Selection{Mix: []export.Share{{}}}, "mix[0]: want either a weight or a count"},
-		{export.Selection{Mix: []export.Share{{Source: "x", Count: count(1)}}}, "mix[0]: count is 1 and no example fits"},
-		{export.Selection{Mix: []export.Share{{Weight: weight(0)}}}, "the mix takes no mode"},
+		{export.Selection{Where: "reflection_words > 1", Mix: []export.Share{{Source: "s", Count: count(1)}}}, "unknown name reflection_words"},
+		{export.Selection{Where: "draft_min_side < 1", Mix: []export.Share{{Source: "s", Count: count(1)}}}, "mix[0]: count is 1 and no example fits"},
+		{export.Selection{Mix: []export.Share{{Weight: weight(1)}, {Source: "t", Weight: weight(0)}}}, "mix[1]: there is no source \"t\" in snapshot 1: did you mean `s`?"},
+		{export.Selection{Mix: []export.Share{{Source: "photos", Count: count(1)}}}, "mix[0]: there is no source \"photos\" in snapshot 1: want one of s"},
+		{export.Selection{Mix: []export.Share{{Weight: weight(0)}}}, "mix: it takes no mode"},
 	} {
 		dest := newStore(t)
 		_, _, err := export.Write(t.Context(), store, s, dest, formatOptions(t, export.JSONL, c.s))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: got %v, want %q", c.s, err, c.want)
+		}
+		if mistake := new(export.SelectionError); !errors.As(err, &mistake) && c.want != none {
+			t.Errorf("%+v: %v is no mistake in the selection", c.s, err)
 		}
 		if files := tree(t, dest.URL(".")); len(files) > 0 {
 			t.Errorf("%+v: a refused export wrote %d files", c.s, len(files))

@@ -37,9 +37,16 @@ func (e *TooFewRowsError) Error() string {
 	if least.Rejected > 0 {
 		others += fmt.Sprintf(" and %d more that the trainer would pass over, of which `irgdata export check` tells the rules", least.Rejected)
 	}
+	what := fmt.Sprintf("build from more pairs, export for fewer readers (`irgdata export --ranks %d --workers 1`)", min(int64(e.Ranks), least.Rows))
+	switch { // no number of readers reads nothing
+	case least.Rows > 0:
+	case least.Rejected > 0:
+		what = "set `max_tokens` or `image.format` otherwise, if it is their rules"
+	default:
+		what = "take more in (`where`, `split`, `mix`), build from more pairs"
+	}
 	return fmt.Sprintf("%d ranks × %d workers are %d readers and need as many rows of each mode, or the trainer reads nothing of it, and %s has %d%s: "+
-		"build from more pairs, export for fewer readers (`irgdata export --ranks %d --workers 1`), or leave the mode out",
-		e.Ranks, e.Workers, readers, least.Mode, least.Rows, others, max(1, min(int64(e.Ranks), least.Rows)))
+		"%s, or leave the mode out (`mix`, with weight 0)", e.Ranks, e.Workers, readers, least.Mode, least.Rows, others, what)
 }
 
 // layout says how many rows each row group of each file of a mode has.

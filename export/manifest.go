@@ -97,9 +97,10 @@ func withFormat(m Manifest, format int) Manifest {
 	return m
 }
 
-// sameExport reports whether an export that is there would be written again.
+// sameExport reports whether an export that is there would be written again. What
+// came of a mix is decided by the rest.
 func sameExport(there, m Manifest) bool {
-	there.Modes, m.Modes = nil, nil
+	there.Modes, m.Modes, there.Mix, m.Mix = nil, nil, nil, nil
 	a, errA := json.Marshal(there)
 	b, errB := json.Marshal(m)
 	return errA == nil && errB == nil && bytes.Equal(a, b)

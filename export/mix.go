@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/irgdata/irgdata"
+	"github.com/irgdata/irgdata/internal/config"
 	"github.com/irgdata/irgdata/modes"
 )
 
@@ -61,18 +62,44 @@ func (s Selection) excludes(mode string) bool {
 // ShareCount is what came of a share.
 type ShareCount struct {
 	Share
-	// Available is how many examples there were to take from, and Taken how
-	// many were, those that are repeated counted again.
+	// Available is how many training examples there were to take from, and Taken
+	// how many were, those that are repeated counted again.
 	Available int64 `json:"available"`
 	Taken     int64 `json:"taken"`
+	// Validation is how many examples fit that are held back.
+	Validation int64 `json:"validation,omitempty"`
+}
+
+// hasSources refuses shares of a source that is neither among those of the
+// snapshot's settings nor seen in its rows.
+func (p *plan) hasSources(seen []string) error {
+	known := slices.Clone(seen)
+	for _, s := range p.snapshot.Settings.Sources {
+		known = append(known, s.Name)
+	}
+	slices.Sort(known)
+	known = slices.Compact(known)
+	for n, share := range p.selection.Mix {
+		if share.Source != "" && !slices.Contains(known, share.Source) {
+			return &SelectionError{fmt.Sprintf("mix[%d]", n), fmt.Errorf("there is no source %q in snapshot %d: %s", share.Source, p.snapshot.Number, config.Suggest(share.Source, known))}
+		}
+	}
+	return nil
 }
 
 // mix sets the copies of the rows by the shares. Those held back for validation
 // are taken once, or never where the share takes nothing.
 func (p *plan) mix(sources []string) error {
+	if err := p.hasSources(sources); err != nil {
+		return err
+	}
 	decided := make([]bool, len(p.copies))
 	for n, share := range p.selection.Mix {
+		wrong := func(format string, args ...any) error {
+			return &SelectionError{fmt.Sprintf("mix[%d]", n), fmt.Errorf(format, args...)}
+		}
 		var fitting []int // into copies
+		count := ShareCount{Share: share}
 		for i, copies := range p.copies {
 			row, mode := i/len(p.modes), p.modes[i%len(p.modes)].Name
 			if copies == 0 || decided[i] || share.Mode != "" && share.Mode != mode || share.Source != "" && share.Source != sources[p.rows[row].source] {
@@ -80,6 +107,7 @@ func (p *plan) mix(sources []string) error {
 			}
 			decided[i] = true
 			if p.rows[row].held {
+				count.Validation++
 				if share.none() {
 					p.copies[i] = 0
 				}
@@ -87,18 +115,20 @@ func (p *plan) mix(sources []string) error {
 			}
 			fitting = append(fitting, i)
 		}
-		count := ShareCount{Share: share, Available: int64(len(fitting))}
+		count.Available = int64(len(fitting))
 		switch {
 		case share.Count != nil:
 			count.Taken = *share.Count
 		default:
 			count.Taken = int64(math.Round(*share.Weight * float64(len(fitting))))
 		}
-		switch available := int64(len(fitting)); {
+		switch available := count.Available; {
+		case available == 0 && (count.Validation > 0 || p.selection.Split == Validation):
+			count.Taken = 0 // there is none to train on
 		case available == 0 && count.Taken > 0:
-			return fmt.Errorf("mix[%d]: count is %d and no example fits: look at the mode and the source", n, count.Taken)
+			return wrong("count is %d and no example fits: look at the mode and the source", count.Taken)
 		case available > 0 && count.Taken > maxRepeats*available:
-			return fmt.Errorf("mix[%d]: count is %d and %d examples fit: want at most %d times as many", n, count.Taken, available, maxRepeats)
+			return wrong("count is %d and %d examples fit: want at most %d times as many", count.Taken, available, maxRepeats)
 		}
 		p.take(fitting, count.Taken)
 		p.shares = append(p.shares, count)

@@ -18,8 +18,8 @@ type ImageOptions struct {
 	// "" leaves each in its own, save that one that is scaled becomes a PNG
 	// unless it is a JPEG.
 	Format string `json:"format,omitempty" yaml:"format"`
-	// Quality is that of JPEGs, 1 to 100. When it is set all images are encoded
-	// anew; 0 leaves those alone that have the format already, and takes 95.
+	// Quality is that of JPEGs, 1 to 100. It needs their Format. When it is set all
+	// images are encoded anew; 0 leaves those alone that have the format already, and takes 95.
 	Quality int `json:"quality,omitempty" yaml:"quality"`
 	// MaxSide is the longest side in pixels; 0 means no limit. Images are scaled
 	// down, never up.
@@ -37,7 +37,7 @@ func (o ImageOptions) Validate() error {
 	case o.Quality < 0 || o.Quality > 100:
 		return fmt.Errorf("quality is %d: want 1 to 100, or 0 for %d where an image is encoded at all", o.Quality, defaultQuality)
 	case o.Quality > 0 && o.Format != irgdata.FormatJPEG:
-		return fmt.Errorf("quality is %d and format is %q: a quality is that of format jpeg", o.Quality, o.Format)
+		return fmt.Errorf("quality is %d and format is %q: a quality is that of format jpeg, which must be set as well", o.Quality, o.Format)
 	case o.MaxSide < 0 || o.MaxSide > 1<<16:
 		return fmt.Errorf("max_side is %d: want 1 to %d pixels, or 0 for no limit", o.MaxSide, 1<<16)
 	}

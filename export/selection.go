@@ -47,22 +47,41 @@ type Selection struct {
 	Seed    uint64 `json:"seed,omitempty"`
 }
 
-// Validate reports the first mistake, but for those in Where: what it may name
-// depends on the snapshot.
+// SelectionError is a mistake in a Selection.
+type SelectionError struct {
+	// Key is where it is, such as "where" or "mix[0]".
+	Key string
+	Err error
+}
+
+func (e *SelectionError) Error() string { return e.Key + ": " + e.Err.Error() }
+
+func (e *SelectionError) Unwrap() error { return e.Err }
+
+// Validate reports the first mistake, as a [SelectionError]. Which scores and
+// sources there are the snapshot decides.
 func (s Selection) Validate() error {
+	wrong := func(key, format string, args ...any) error {
+		return &SelectionError{key, fmt.Errorf(format, args...)}
+	}
 	switch {
 	case s.Stage < 0 || s.Stage > 2:
-		return fmt.Errorf("stage is %d: want 1 or 2", s.Stage)
+		return wrong("stage", "is %d: want 1 or 2", s.Stage)
 	case s.Split != All && s.Split != Train && s.Split != Validation:
-		return fmt.Errorf("split is %q: want %q or %q", s.Split, Train, Validation)
+		return wrong("split", "is %q: want %q or %q", s.Split, Train, Validation)
 	case !(s.Validation >= 0 && s.Validation < 1):
-		return fmt.Errorf("validation is %v: want a part of the pairs, from 0 to less than 1", s.Validation)
+		return wrong("validation", "is %v: want a part of the pairs, from 0 to less than 1", s.Validation)
 	case s.Split == Validation && s.Validation == 0:
-		return errors.New("the validation split is wanted and no part of the pairs is held back: set validation, such as 0.01")
+		return wrong("split", "is %q and no part of the pairs is held back: set validation, such as 0.01", s.Split)
 	}
 	for i, share := range s.Mix {
 		if err := share.Validate(); err != nil {
-			return fmt.Errorf("mix[%d]: %w", i, err)
+			return wrong(fmt.Sprintf("mix[%d]", i), "%w", err)
+		}
+	}
+	if s.Where != "" {
+		if _, err := newCondition(s.Where, nil); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -126,12 +145,11 @@ func newPlan(ctx context.Context, store blob.Store, s manifests.Snapshot, select
 	if selection.Stage == 2 {
 		wanted = slices.DeleteFunc(wanted, func(m modes.Mode) bool { return !m.Stage2 })
 		if len(wanted) == 0 {
-			return nil, errors.New("the second training stage trains on none of the snapshot's modes")
+			return nil, &SelectionError{"stage", errors.New("the second one trains on none of the snapshot's modes")}
 		}
 	}
-	wanted = slices.DeleteFunc(wanted, func(m modes.Mode) bool { return selection.excludes(m.Name) })
-	if len(wanted) == 0 {
-		return nil, errors.New("the mix takes no mode")
+	if !slices.ContainsFunc(wanted, func(m modes.Mode) bool { return !selection.excludes(m.Name) }) {
+		return nil, &SelectionError{"mix", errors.New("it takes no mode")}
 	}
 	p := &plan{store: store, snapshot: s, selection: selection, work: work, modes: wanted, most: 1}
 	for _, m := range wanted {
@@ -217,8 +235,28 @@ func (p *plan) survey(ctx context.Context) error {
 	if err := p.mix(sources); err != nil {
 		return err
 	}
+	p.leaveOut()
 	p.recount()
 	return nil
+}
+
+// leaveOut takes out the modes of which the mix takes nothing.
+func (p *plan) leaveOut() {
+	var wanted []modes.Mode
+	var counts []manifests.ModeCount
+	out := make([]bool, len(p.modes))
+	for i, m := range p.modes {
+		if out[i] = p.selection.excludes(m.Name); !out[i] {
+			wanted, counts = append(wanted, m), append(counts, p.counts[i])
+		}
+	}
+	copies := p.copies[:0]
+	for i, n := range p.copies {
+		if !out[i%len(out)] {
+			copies = append(copies, n)
+		}
+	}
+	p.modes, p.counts, p.copies = wanted, counts, copies
 }
 
 // split marks the pairs that are held back, and takes out those of the other

@@ -43,6 +43,9 @@ it again; 130 interrupted.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.load(cmd)
+			if err == nil {
+				err = c.checkMix()
+			}
 			if err != nil {
 				return err
 			}
@@ -304,11 +307,16 @@ func (d *dataset) exporter(s manifests.Snapshot, format export.Format, root stri
 	}, nil
 }
 
-// unless keeps an error that says that there are too few rows.
+// unless keeps an error that says that there are too few rows. A selection that
+// does not fit the snapshot is a mistake of the user.
 func (e exported) unless(err error) (exported, error) {
 	var few *export.TooFewRowsError
-	if errors.As(err, &few) {
+	var mistake *export.SelectionError
+	switch {
+	case errors.As(err, &few):
 		e.refused, err = few, nil
+	case errors.As(err, &mistake):
+		err = usage(err)
 	}
 	return e, err
 }

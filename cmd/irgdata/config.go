@@ -521,8 +521,8 @@ func (c Config) validate() error {
 	if len(c.Export.Formats) == 0 {
 		return wrong("export.formats", "is empty: want one or more of %v", export.Formats())
 	}
-	if err := c.Export.selection().Validate(); err != nil {
-		return wrong("export", "%v", err)
+	if mistake := new(export.SelectionError); errors.As(c.Export.selection().Validate(), &mistake) {
+		return wrong("export."+mistake.Key, "%v", mistake.Err)
 	}
 	if err := c.admission().Validate(); err != nil {
 		return wrong("ingest", "%v", err)
@@ -577,6 +577,22 @@ func (c Config) validateAddresses(wrong func(path, format string, args ...any) e
 	u, err := url.Parse(c.S3.Endpoint)
 	if c.S3.Endpoint != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
 		return wrong("s3.endpoint", "is not the bare address of a server, such as https://s3.example.org: want scheme, host and perhaps a path, and %s", instead)
+	}
+	return nil
+}
+
+// checkMix refuses shares of a source that the configuration does not have. It is
+// for what goes on to a snapshot of these sources: one that is there may have
+// others.
+func (c Config) checkMix() error {
+	var names []string
+	for _, s := range c.Sources {
+		names = append(names, s.Name)
+	}
+	for i, share := range c.Export.Mix {
+		if share.Source != "" && !slices.Contains(names, share.Source) {
+			return usage(c.document.Errorf(fmt.Sprintf("export.mix[%d].source", i), "there is no source %q: %s", share.Source, config.Suggest(share.Source, names)))
+		}
 	}
 	return nil
 }

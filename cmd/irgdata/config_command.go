@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/irgdata/irgdata/export"
 	"github.com/irgdata/irgdata/internal/config"
 )
 
@@ -96,10 +97,16 @@ func checkConfig(cmd *cobra.Command, file string) error {
 	if _, err := c.rules(); err != nil {
 		return err
 	}
+	if err := c.checkMix(); err != nil {
+		return err
+	}
 	fmt.Fprintf(cmd.OutOrStdout(), "The configuration is right: %s, %s, store %s.\n",
 		plural(int64(len(c.Sources)), "source"), plural(int64(len(c.Models)), "model"), c.Store)
 	if c.scenesOnOwn() {
 		fmt.Fprintf(cmd.OutOrStdout(), "The model in the box knows coloured shapes and refuses everything else: for other pairs set `models`.\n")
+	}
+	if c.Export.Image != (export.ImageOptions{}) && !slices.Contains(c.Export.Formats, export.IRG) {
+		fmt.Fprintf(cmd.OutOrStdout(), "export.image has no effect: it is for the format irg alone, and export.formats is %v.\n", c.Export.Formats)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Models)) {
 		if env := c.Models[name].KeyEnv; env != "" && os.Getenv(env) == "" {

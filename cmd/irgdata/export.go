@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
@@ -27,6 +29,11 @@ dataset card), webdataset, mds (MosaicML Streaming), llava (ShareGPT's JSON of
 the understanding modes), jsonl, and parquet (trajectories, for DuckDB and
 pandas). docs/export.md describes them, and the columns that --where knows.
 
+--where, --split, --stage and --shuffle say which examples are written, in every
+format. --ranks, --workers, --max-tokens, --image-format, --quality and --max-side
+shape irg alone, and are refused where it is not wanted: in the others images are
+as they were.
+
 An export that is there already is left as it is.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -42,7 +49,8 @@ An export that is there already is left as it is.`,
 				all, err := d.exports(ctx, s)
 				for _, e := range all {
 					if e.refused != nil {
-						return errors.Join(e.refused, err)
+						err = errors.Join(err, e.refused)
+						continue
 					}
 					printExport(cmd.OutOrStdout(), e)
 				}
@@ -84,6 +92,7 @@ func printExport(w io.Writer, e exported) {
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%d\t%s\n", m.Mode, humanize.Comma(m.Rows), third, len(m.Files), humanize.Bytes(uint64(size)))
 	}
 	t.Flush()
+	printMix(w, e.m.Mix)
 	if refused > 0 {
 		fmt.Fprintf(w, "\n  %s refused, which the trainer would pass over: rejects.jsonl names them\n", plural(refused, "row"))
 	}
@@ -91,6 +100,46 @@ func printExport(w io.Writer, e exported) {
 		fmt.Fprintf(w, "\n  %s left out, whose texts hold the mark of an image\n", plural(leftOut, "row"))
 	}
 	fmt.Fprintln(w)
+}
+
+// printMix says what came of the shares of a mix.
+func printMix(w io.Writer, mix []export.ShareCount) {
+	if len(mix) == 0 {
+		return
+	}
+	held := slices.ContainsFunc(mix, func(s export.ShareCount) bool { return s.Validation > 0 })
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprint(t, "\n  mix\tto train on\ttaken")
+	if held {
+		fmt.Fprint(t, "\theld back")
+	}
+	fmt.Fprintln(t)
+	for _, s := range mix {
+		fmt.Fprintf(t, "  %s\t%s\t%s", shareName(s.Share), humanize.Comma(s.Available), humanize.Comma(s.Taken))
+		if held {
+			fmt.Fprintf(t, "\t%s", humanize.Comma(s.Validation))
+		}
+		fmt.Fprintln(t)
+	}
+	t.Flush()
+}
+
+// shareName is a share as the configuration has it.
+func shareName(s export.Share) string {
+	var parts []string
+	if s.Mode != "" {
+		parts = append(parts, "mode: "+s.Mode)
+	}
+	if s.Source != "" {
+		parts = append(parts, "source: "+s.Source)
+	}
+	if s.Weight != nil {
+		parts = append(parts, "weight: "+humanize.Ftoa(*s.Weight))
+	}
+	if s.Count != nil {
+		parts = append(parts, fmt.Sprintf("count: %d", *s.Count))
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
 }
 
 // purpose is what the export is for.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -74,12 +75,25 @@ func (f *flags) addAgain(cmd *cobra.Command) {
 func (f *flags) addExport(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.to, "to", "", "where exports go: a folder or s3://bucket/prefix")
 	cmd.Flags().StringSliceVar(&f.formats, "format", nil, "formats, comma-separated: "+formatNames())
-	cmd.Flags().IntVar(&f.ranks, "ranks", 0, "training processes (GPUs) that will read the export")
-	cmd.Flags().IntVar(&f.loaders, "workers", 0, "data loader workers of each")
-	cmd.Flags().IntVar(&f.maxTokens, "max-tokens", 0, "the trainer's --max_num_tokens_per_sample, 0 for no limit: longer rows are refused")
-	cmd.Flags().StringVar(&f.imageFormat, "image-format", "", "encode images anew as jpeg or png")
-	cmd.Flags().IntVar(&f.quality, "quality", 0, "quality of JPEGs, all of which are encoded anew then")
-	cmd.Flags().IntVar(&f.maxSide, "max-side", 0, "scale down images whose longest side has more pixels")
+	cmd.Flags().IntVar(&f.ranks, "ranks", 0, "irg: training processes (GPUs) that will read the export")
+	cmd.Flags().IntVar(&f.loaders, "workers", 0, "irg: data loader workers of each")
+	cmd.Flags().IntVar(&f.maxTokens, "max-tokens", 0, "irg: the trainer's --max_num_tokens_per_sample, 0 for no limit: longer rows are refused")
+	cmd.Flags().StringVar(&f.imageFormat, "image-format", "", "irg: encode images anew that are not jpeg or png")
+	cmd.Flags().IntVar(&f.quality, "quality", 0, "irg: with --image-format jpeg, encode all images anew in this quality, 1 to 100")
+	cmd.Flags().IntVar(&f.maxSide, "max-side", 0, "irg: scale down images whose longest side has more pixels")
+}
+
+// checkFormats refuses flags of addExport that no wanted format takes.
+func (f *flags) checkFormats(cmd *cobra.Command, c Config) error {
+	if slices.Contains(c.Export.Formats, export.IRG) || cmd.Flags().Lookup("format") == nil {
+		return nil // `export check` is for irg alone
+	}
+	for _, name := range []string{"ranks", "workers", "max-tokens", "image-format", "quality", "max-side"} {
+		if cmd.Flags().Changed(name) {
+			return usagef("--%s is for the format irg alone, and the formats wanted are %v: leave the flag out, or add irg with --format", name, c.Export.Formats)
+		}
+	}
+	return nil
 }
 
 // addSelection adds the flags that choose among the examples of a snapshot.
@@ -178,6 +192,9 @@ func (f *flags) load(cmd *cobra.Command) (Config, error) {
 	c.retryDownloads, c.reread = f.again, f.reread
 	if c.preview() && !given("ranks") && !given("workers") {
 		c.Export.Ranks, c.Export.Workers = 1, 1 // a few rows do for one reader
+	}
+	if err := f.checkFormats(cmd, c); err != nil {
+		return c, err
 	}
 	document := c.document
 	c.document = nil // the flags' values have no line in the file

@@ -33,6 +33,9 @@ beginning of it (6 characters or more), or by its key, the place in its source.`
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.load(cmd)
+			if err == nil {
+				err = c.checkMix()
+			}
 			if err != nil {
 				return err
 			}
