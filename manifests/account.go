@@ -119,13 +119,13 @@ func LoadAccount(ctx context.Context, store blob.Store, number int) (Account, er
 	var kept keptAccount
 	text, err := blob.ReadAll(ctx, store, AccountKey(number), maxAccount)
 	if err == nil {
-		err = json.Unmarshal(text, &kept)
+		err = damage(json.Unmarshal(text, &kept))
 	}
 	if err != nil {
 		return kept.Account, fmt.Errorf("read the account of snapshot %d: %w", number, err)
 	}
 	if again, err := kept.encode(); err != nil || !bytes.Equal(again, text) {
-		return kept.Account, fmt.Errorf("read the account of snapshot %d: it was changed: its checksum does not fit", number)
+		return kept.Account, fmt.Errorf("read the account of snapshot %d: %w: its checksum does not fit", number, blob.ErrDamaged)
 	}
 	return kept.Account, nil
 }

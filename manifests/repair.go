@@ -30,8 +30,20 @@ type RepairOptions struct {
 	Mended func(key, from string)
 }
 
+// remove deletes an object if it is still damaged, read once more: whatever kept it
+// from being read when it was verified may have passed.
+func (r *Report) remove(ctx context.Context, key string) (removed bool, err error) {
+	switch err := inspect(ctx, r.store, key); {
+	case err == nil || errors.Is(err, errNotOurs):
+		return false, nil
+	case !isDamage(err):
+		return false, err
+	}
+	return true, r.store.Delete(ctx, key)
+}
+
 // Repair makes good what the store itself and the local ledger allow, after a
-// full verification: images and lists of members from the rows of sound
+// full verification in which everything could be read: images and lists of members from the rows of sound
 // shards, and segments from the local ledger, which it fills with the calls of
 // sound segments and of rows. Damaged records of the catalog and damaged
 // segments are deleted, the latter when all calls that are known elsewhere are
@@ -73,10 +85,13 @@ var expendable = []struct{ prefix, then string }{
 func (r *Report) repairByDeleting(ctx context.Context, _ *Ledger, o RepairOptions) error {
 	for _, e := range expendable {
 		for _, p := range r.problems(e.prefix) {
-			if err := r.store.Delete(ctx, p.Key); err != nil {
+			removed, err := r.remove(ctx, p.Key)
+			if err != nil {
 				return err
 			}
-			o.mended(p.Key, "deleted: %s", e.then)
+			if removed {
+				o.mended(p.Key, "deleted: %s", e.then)
+			}
 		}
 	}
 	if len(r.problems(ShardPrefix))+len(r.problems(RejectPrefix)) == 0 {
@@ -286,13 +301,13 @@ func (r *Report) repairSegments(ctx context.Context, ledger *Ledger, o RepairOpt
 		o.mended(segmentPrefix, "%d calls from the local ledger are in a new segment", pushed)
 	}
 	for _, p := range r.problems(segmentPrefix) {
-		if _, ours := segmentDigest(p.Key); !ours {
-			continue
-		}
-		if err := r.store.Delete(ctx, p.Key); err != nil {
+		removed, err := r.remove(ctx, p.Key)
+		if err != nil {
 			return err
 		}
-		o.mended(p.Key, "deleted: what the local ledger and the rows know of its calls is in another segment, the others will be made again")
+		if removed {
+			o.mended(p.Key, "deleted: what the local ledger and the rows know of its calls is in another segment, the others will be made again")
+		}
 	}
 	return nil
 }
@@ -304,21 +319,34 @@ type Unpainted struct {
 	Calls map[string]int
 }
 
-// Forget gives up the painted images that are damaged or not there: it deletes
+// Forget gives up the painted images that are damaged or not there, looked at once
+// more: others may have been painted since the verification. It deletes
 // and marks them, and the ledger forgets the calls that painted them, here and
 // on every machine, so that the next build makes these again. The report is of
 // a full verification after all that can be repaired was.
 func (r *Report) Forget(ctx context.Context, ledger *Ledger) (Unpainted, error) {
 	u := Unpainted{Calls: map[string]int{}}
-	lost := map[irgdata.Digest]bool{}
+	steps := map[irgdata.Digest][]string{} // that painted an image
 	err := ledger.painted(ctx, func(_ int64, step string, image irgdata.Digest) {
 		if !r.images.has(image) {
-			lost[image] = true
-			u.Calls[step]++
+			steps[image] = append(steps[image], step)
 		}
 	})
 	if err != nil {
 		return u, err
+	}
+	lost := map[irgdata.Digest]bool{}
+	for image := range steps {
+		switch err := inspect(ctx, r.store, images.Key(image)); {
+		case err == nil:
+			continue
+		case !isDamage(err):
+			return u, fmt.Errorf("repair: %w", err)
+		}
+		lost[image] = true
+		for _, step := range steps[image] {
+			u.Calls[step]++
+		}
 	}
 	if len(lost) > 0 { // some may have been lost before, so that the marks do not change
 		if _, err := dropProvenance(ctx, r.store); err != nil {

@@ -39,18 +39,18 @@ func seal(content any) ([]byte, error) {
 func unseal[T any](text []byte) (content T, err error) {
 	var s sealed
 	if err := json.Unmarshal(text, &s); err != nil {
-		return content, fmt.Errorf("it is damaged: %w", err)
+		return content, damage(err)
 	}
 	if s.Format != sealedFormat {
-		return content, fmt.Errorf("it has format %d and this irgdata reads format %d: use the irgdata that wrote it", s.Format, sealedFormat)
+		return content, &otherFormatError{s.Format, sealedFormat}
 	}
 	dec := json.NewDecoder(bytes.NewReader(s.Content))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&content); err != nil {
-		return content, fmt.Errorf("it is damaged: %w", err)
+		return content, damage(err)
 	}
 	if again, err := seal(content); err != nil || !bytes.Equal(again, text) {
-		return content, errors.New("it was changed: its checksum does not fit")
+		return content, damage(errors.New("its checksum does not fit"))
 	}
 	return content, nil
 }

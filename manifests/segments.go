@@ -152,12 +152,13 @@ func readSegment(ctx context.Context, store blob.Store, o blob.Object, digest ir
 	if err != nil {
 		return segment{}, err
 	}
-	return decodeSegment(compressed)
+	s, err := decodeSegment(compressed)
+	return s, damage(err)
 }
 
 func readCompressed(ctx context.Context, store blob.Store, o blob.Object, digest irgdata.Digest) ([]byte, error) {
 	if o.Size > maxSegment {
-		return nil, fmt.Errorf("it has %d bytes, want at most %d", o.Size, maxSegment)
+		return nil, fmt.Errorf("it has %d bytes, want at most %d: %w", o.Size, maxSegment, blob.ErrDamaged)
 	}
 	return blob.ReadVerified(ctx, store, o.Key, o.Size, digest)
 }
@@ -270,7 +271,7 @@ func segmentLines(compressed []byte) iter.Seq2[segmentLine, error] {
 			return
 		}
 		if header.Ledger < 1 || header.Ledger > segmentFormat {
-			fail(fmt.Errorf("it has format %d and this irgdata reads format %d: use the irgdata that wrote it", header.Ledger, segmentFormat))
+			fail(&otherFormatError{header.Ledger, segmentFormat})
 			return
 		}
 		var recipes []string

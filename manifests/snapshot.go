@@ -439,7 +439,7 @@ func Load(ctx context.Context, store blob.Store, number int) (Snapshot, error) {
 	}
 	s, err := decodeManifest(text, number)
 	if err != nil {
-		return Snapshot{}, fmt.Errorf("read manifest %s: %w", store.URL(key), err)
+		return Snapshot{}, fmt.Errorf("read manifest %s: %w", store.URL(key), damage(err))
 	}
 	return s, nil
 }
@@ -452,7 +452,7 @@ func decodeManifest(text []byte, number int) (Snapshot, error) {
 		return Snapshot{}, err
 	}
 	if of.Format != manifestFormat {
-		return Snapshot{}, fmt.Errorf("it has format %d and this irgdata reads format %d: use the irgdata that wrote it", of.Format, manifestFormat)
+		return Snapshot{}, &otherFormatError{of.Format, manifestFormat}
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()

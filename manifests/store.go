@@ -65,13 +65,13 @@ func Identity(ctx context.Context, store blob.Store) (irgdata.Digest, error) {
 	}
 	var i identity
 	if err := json.Unmarshal(text, &i); err != nil {
-		return irgdata.Digest{}, fmt.Errorf("read %s: it is no dataset identity: %w", store.URL(identityKey), err)
+		return irgdata.Digest{}, fmt.Errorf("read %s: it is no dataset identity: %w", store.URL(identityKey), damage(err))
 	}
 	if i.Format != storeFormat {
 		return irgdata.Digest{}, fmt.Errorf("read %s: the store has format %d and this irgdata reads format %d: use the irgdata that wrote it", store.URL(identityKey), i.Format, storeFormat)
 	}
 	if again, err := newIdentity(i.ID).encode(); err != nil || !bytes.Equal(again, text) {
-		return irgdata.Digest{}, fmt.Errorf("read %s: it was changed: its checksum does not fit", store.URL(identityKey))
+		return irgdata.Digest{}, fmt.Errorf("read %s: %w: its checksum does not fit", store.URL(identityKey), blob.ErrDamaged)
 	}
 	return i.ID, nil
 }

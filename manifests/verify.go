@@ -12,6 +12,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -33,15 +34,23 @@ type VerifyOptions struct {
 	Workers int
 }
 
-// Problem is damage of one object of the store.
+// Problem is what is wrong with one object of the store.
 type Problem struct {
 	Key string `json:"key"` // of the object, or the folder of one whose name nobody knows
 	URL string `json:"url"`
 	// Reason says what was found, and what was expected.
 	Reason string `json:"reason"`
+	// Unreadable: the object could not be read, and may be sound. Others are damaged
+	// or not there.
+	Unreadable bool `json:"unreadable,omitempty"`
 }
 
-func (p Problem) String() string { return p.URL + ": " + p.Reason }
+func (p Problem) String() string {
+	if p.Unreadable {
+		return p.URL + ": it could not be read: " + p.Reason
+	}
+	return p.URL + ": " + p.Reason
+}
 
 // Report is what a verification found.
 type Report struct {
@@ -75,14 +84,38 @@ func (r *Report) problem(key, format string, args ...any) {
 	r.Problems = append(r.Problems, Problem{Key: key, URL: r.store.URL(key), Reason: fmt.Sprintf(format, args...)})
 }
 
+// failed notes what came of reading an object, if anything is wrong with it: damage,
+// or that it could not be read. It returns the end of ctx.
+func (r *Report) failed(ctx context.Context, key string, err error) error {
+	if err != nil && ctx.Err() == nil {
+		r.problem(key, "%v", err)
+		r.Problems[len(r.Problems)-1].Unreadable = !isDamage(err) && !errors.Is(err, errNotOurs)
+	}
+	return ctx.Err()
+}
+
 // damaged says whether there is a problem with the object.
 func (r *Report) damaged(key string) bool {
 	return slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.Key == key })
 }
 
+// Unreadable counts the problems with objects that could not be read. With any,
+// nothing is known of what is nowhere else, and so nothing may be repaired.
+func (r *Report) Unreadable() int { return unreadable(r.Problems) }
+
+func unreadable(problems []Problem) (n int) {
+	for _, p := range problems {
+		if p.Unreadable {
+			n++
+		}
+	}
+	return n
+}
+
 // Verify checks a snapshot whose manifest was loaded, and with Full everything
-// else in the store as well, the other snapshots included. Damage is in the
-// report; an error means that the store could not be read.
+// else in the store as well, the other snapshots included. Damage and objects that
+// could not be read are in the report; an error means that the store could not be
+// listed.
 //
 // A full verification holds 8 bytes for each call and each image.
 func Verify(ctx context.Context, store blob.Store, s Snapshot, o VerifyOptions) (Report, error) {
@@ -90,10 +123,13 @@ func Verify(ctx context.Context, store blob.Store, s Snapshot, o VerifyOptions) 
 	if !o.Full {
 		return r, r.verifySnapshot(ctx, s, o)
 	}
-	for _, verify := range []func(context.Context, VerifyOptions) error{r.verifyIdentity, r.verifySealed, r.verifyCatalog, r.verifySegments, r.verifyNamed, r.verifySnapshots} {
+	for _, verify := range []func(context.Context, VerifyOptions) error{r.verifyObjects, r.verifySegments, r.verifySnapshots} {
 		if err := verify(ctx, o); err != nil {
 			return r, fmt.Errorf("verify: %w", err)
 		}
+	}
+	if unreadable(r.problems(segmentPrefix)) > 0 {
+		return r, nil // they may hold the missing calls
 	}
 	for _, slot := range slices.Sorted(maps.Keys(r.missing)) {
 		m := r.missing[slot]
@@ -102,130 +138,110 @@ func Verify(ctx context.Context, store blob.Store, s Snapshot, o VerifyOptions) 
 	return r, nil
 }
 
-func (r *Report) verifyIdentity(ctx context.Context, _ VerifyOptions) error {
-	if _, err := Identity(ctx, r.store); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		r.problem(identityKey, "%v", err)
-	}
-	return nil
-}
+// errNotOurs is of an object that no irgdata has put there. Nothing deletes it.
+var errNotOurs = errors.New("it has no name of ours: move it elsewhere")
 
-// verifySealed reads each tag, removal and mark of an expired snapshot.
-func (r *Report) verifySealed(ctx context.Context, o VerifyOptions) error {
-	for _, prefix := range []string{tagPrefix, removalPrefix, expiredPrefix} {
-		err := r.each(ctx, prefix, o, func(ctx context.Context, object blob.Object) (string, error) {
-			_, err := loadSealed[json.RawMessage](ctx, r.store, object.Key)
-			return found(ctx, err)
-		}, nil)
+// inspect reads an object whole, other than a manifest or a shard, and returns what
+// is wrong with it.
+func inspect(ctx context.Context, store blob.Store, key string) error {
+	name := path.Base(key)
+	switch folder, _, _ := strings.Cut(key, "/"); folder + "/" {
+	case tagPrefix, removalPrefix, expiredPrefix:
+		_, err := loadSealed[json.RawMessage](ctx, store, key)
+		return err
+	case catalogPrefix:
+		encoded, err := blob.ReadAll(ctx, store, key, maxRecord)
 		if err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// verifyCatalog decodes each record of the catalog.
-func (r *Report) verifyCatalog(ctx context.Context, o VerifyOptions) error {
-	return r.each(ctx, catalogPrefix, o, func(ctx context.Context, object blob.Object) (string, error) {
-		encoded, err := blob.ReadAll(ctx, r.store, object.Key, maxRecord)
+		_, _, err = decodeRecord(encoded)
+		return damage(err)
+	case accountPrefix, provenancePrefix:
+		number, err := strconv.Atoi(strings.TrimSuffix(name, manifestSuffix))
+		switch {
+		case err == nil && key == AccountKey(number):
+			_, err = LoadAccount(ctx, store, number)
+		case err == nil && key == ProvenanceKey(number):
+			_, err = readProvenance(ctx, store, number)
+		default:
+			err = errNotOurs
+		}
+		return err
+	case segmentPrefix:
+		digest, ours := segmentDigest(key)
+		if !ours {
+			return errNotOurs
+		}
+		object, err := store.Stat(ctx, key)
 		if err == nil {
-			_, _, err = decodeRecord(encoded)
+			_, err = readSegment(ctx, store, object, digest)
 		}
-		return found(ctx, err)
-	}, nil)
-}
-
-// verifySegments decodes each segment of the ledger and notes its calls.
-func (r *Report) verifySegments(ctx context.Context, _ VerifyOptions) error {
-	err := eachSegment(ctx, r.store, func(object blob.Object) error {
-		digest, ok := segmentDigest(object.Key)
-		var s segment
-		if ok {
-			var err error
-			s, err = readSegment(ctx, r.store, object, digest)
-			switch {
-			case ctx.Err() != nil:
-				return ctx.Err()
-			case errors.Is(err, blob.ErrNotExist): // compacted meanwhile
-				return err
-			case err != nil:
-				r.problem(object.Key, "%v", err)
-			}
-		} else {
-			r.problem(object.Key, "it has no name of ours")
-		}
-		r.Objects++
-		r.Bytes += object.Size
-		for _, c := range s.calls {
-			r.calls.add(c.Key)
-		}
-		return nil
-	})
-	if err != nil {
 		return err
 	}
-	r.calls.sort()
-	return nil
+	digest, err := irgdata.ParseDigest(strings.TrimSuffix(name, scoreSuffix))
+	if err != nil {
+		return errNotOurs
+	}
+	return blob.Verify(ctx, store, key, digest)
 }
 
-// verifyNamed compares images, lists of members, scores and what was purged with
-// the digests that name them.
-func (r *Report) verifyNamed(ctx context.Context, o VerifyOptions) error {
-	for _, prefix := range []string{images.Prefix, memberPrefix, scorePrefix, purgedPrefix} {
-		err := r.each(ctx, prefix, o, func(ctx context.Context, object blob.Object) (string, error) {
-			digest, err := irgdata.ParseDigest(strings.TrimSuffix(path.Base(object.Key), scoreSuffix))
+// verifyObjects inspects the objects of those folders that are each whole by
+// themselves, several at one time, and notes the images that are.
+func (r *Report) verifyObjects(ctx context.Context, o VerifyOptions) error {
+	_, err := Identity(ctx, r.store)
+	if err := r.failed(ctx, identityKey, err); err != nil {
+		return err
+	}
+	type inspected struct {
+		object blob.Object
+		err    error
+	}
+	for _, prefix := range []string{tagPrefix, removalPrefix, expiredPrefix, catalogPrefix, images.Prefix, memberPrefix, scorePrefix, purgedPrefix, accountPrefix, provenancePrefix} {
+		all := flow.Map(ctx, r.store.List(ctx, prefix), flow.Options{Workers: o.Workers}, func(ctx context.Context, object blob.Object) (inspected, error) {
+			return inspected{object, inspect(ctx, r.store, object.Key)}, ctx.Err()
+		})
+		for i, err := range all {
 			if err != nil {
-				return "it has no name of ours", nil
+				return fmt.Errorf("%s: %w", r.store.URL(prefix), err)
 			}
-			return found(ctx, blob.Verify(ctx, r.store, object.Key, digest))
-		}, func(object blob.Object) {
-			if digest, err := irgdata.ParseDigest(path.Base(object.Key)); err == nil && object.Key == images.Key(digest) {
+			if errors.Is(i.err, blob.ErrNotExist) {
+				continue // deleted since it was listed; who needs it notices
+			}
+			r.Objects++
+			r.Bytes += i.object.Size
+			if err := r.failed(ctx, i.object.Key, i.err); err != nil {
+				return err
+			}
+			digest, err := irgdata.ParseDigest(path.Base(i.object.Key))
+			if i.err == nil && err == nil && i.object.Key == images.Key(digest) {
 				r.images.add(digest)
 			}
-		})
-		if err != nil {
-			return err
 		}
 	}
 	r.images.sort()
 	return nil
 }
 
-// found splits damage from the end of the verification.
-func found(ctx context.Context, err error) (string, error) {
-	if err == nil || ctx.Err() != nil {
-		return "", ctx.Err()
-	}
-	return err.Error(), nil
-}
-
-// each looks at the objects of a folder, several at one time, and notes what
-// is wrong with them. Sound, unless nil, is called for those that are whole.
-func (r *Report) each(ctx context.Context, prefix string, o VerifyOptions, look func(context.Context, blob.Object) (string, error), sound func(blob.Object)) error {
-	type looked struct {
-		object  blob.Object
-		problem string
-	}
-	all := flow.Map(ctx, r.store.List(ctx, prefix), flow.Options{Workers: o.Workers}, func(ctx context.Context, object blob.Object) (looked, error) {
-		problem, err := look(ctx, object)
-		return looked{object, problem}, err
-	})
-	for l, err := range all {
-		if err != nil {
-			return fmt.Errorf("%s: %w", r.store.URL(prefix), err)
+// verifySegments decodes each segment of the ledger and notes its calls.
+func (r *Report) verifySegments(ctx context.Context, _ VerifyOptions) error {
+	err := eachSegment(ctx, r.store, func(object blob.Object) error {
+		var s segment
+		err := errNotOurs
+		if digest, ours := segmentDigest(object.Key); ours {
+			s, err = readSegment(ctx, r.store, object, digest)
+		}
+		if errors.Is(err, blob.ErrNotExist) { // compacted meanwhile
+			return err
 		}
 		r.Objects++
-		r.Bytes += l.object.Size
-		switch {
-		case l.problem != "":
-			r.problem(l.object.Key, "%s", l.problem)
-		case sound != nil:
-			sound(l.object)
+		r.Bytes += object.Size
+		for _, c := range s.calls {
+			r.calls.add(c.Key)
 		}
-	}
-	return nil
+		return r.failed(ctx, object.Key, err)
+	})
+	r.calls.sort()
+	return err
 }
 
 // verifySnapshots checks all snapshots with their shards.
@@ -247,10 +263,9 @@ func (r *Report) verifySnapshots(ctx context.Context, o VerifyOptions) error {
 	for _, number := range numbers {
 		s, err := Load(ctx, r.store, number)
 		if err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
+			if err := r.failed(ctx, Key(number), err); err != nil {
+				return err
 			}
-			r.problem(Key(number), "%v", err)
 			continue
 		}
 		r.Objects++
@@ -260,18 +275,6 @@ func (r *Report) verifySnapshots(ctx context.Context, o VerifyOptions) error {
 		r.snapshots = append(r.snapshots, s)
 		if err := r.verifySnapshot(ctx, s, o); err != nil {
 			return err
-		}
-		if _, err := LoadAccount(ctx, r.store, number); err != nil && !errors.Is(err, blob.ErrNotExist) {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			r.problem(AccountKey(number), "%v", err)
-		}
-		if _, err := readProvenance(ctx, r.store, number); err != nil && !errors.Is(err, blob.ErrNotExist) {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			r.problem(ProvenanceKey(number), "%v", err)
 		}
 	}
 	return nil
@@ -294,9 +297,12 @@ func (r *Report) verifySnapshot(ctx context.Context, s Snapshot, o VerifyOptions
 		switch {
 		case errors.Is(err, blob.ErrNotExist):
 			r.problem(s.Members.Key, "it is not there, and snapshot %d lists it", s.Number)
+		case r.damaged(s.Members.Key):
 		case err != nil:
-			return fmt.Errorf("verify snapshot %d: %w", s.Number, err)
-		case object.Size != s.Members.size() && !r.damaged(s.Members.Key):
+			if err := r.failed(ctx, s.Members.Key, err); err != nil {
+				return err
+			}
+		case object.Size != s.Members.size():
 			r.problem(s.Members.Key, "it has %d bytes, want %d", object.Size, s.Members.size())
 		}
 	}
@@ -304,17 +310,14 @@ func (r *Report) verifySnapshot(ctx context.Context, s Snapshot, o VerifyOptions
 		if _, seen := r.shards[shard.Key]; seen {
 			continue
 		}
-		facts, problem, err := r.verifyShard(ctx, shard, o)
-		if err != nil {
-			return fmt.Errorf("verify snapshot %d: %w", s.Number, err)
-		}
-		facts.sound = problem == ""
+		facts, err := r.verifyShard(ctx, shard, o)
+		facts.sound = err == nil
 		r.shards[shard.Key] = facts
 		r.Shards++
 		r.Rows += shard.Rows
 		r.Bytes += shard.Size
-		if problem != "" {
-			r.problem(shard.Key, "%s", problem)
+		if err := r.failed(ctx, shard.Key, err); err != nil {
+			return err
 		}
 	}
 	if !o.Full {
@@ -350,6 +353,12 @@ func (r *Report) verifyCounts(ctx context.Context, s Snapshot) error {
 	if s.Members.Count == 0 || r.damaged(s.Members.Key) {
 		return nil
 	}
+	err := r.verifyMembers(ctx, s)
+	return r.failed(ctx, s.Members.Key, err)
+}
+
+// verifyMembers compares the list of members with the rows of the shards.
+func (r *Report) verifyMembers(ctx context.Context, s Snapshot) error {
 	offset := int64(0)
 	for _, shard := range s.Shards {
 		sum := sha256.New()
@@ -360,37 +369,35 @@ func (r *Report) verifyCounts(ctx context.Context, s Snapshot) error {
 		n, err := io.Copy(sum, list)
 		list.Close()
 		if err != nil {
-			return fmt.Errorf("read %s: %w", r.store.URL(s.Members.Key), err)
+			return err
 		}
 		if irgdata.Digest(sum.Sum(nil)) != r.shards[shard.Key].members {
-			r.problem(s.Members.Key, "it does not list the rows of shard %s", shard.Key)
+			return damage(fmt.Errorf("it does not list the rows of shard %s", shard.Key))
 		}
 		offset += n
 	}
 	return nil
 }
 
-// verifyShard returns what is in a shard and what is wrong with it, or "".
-func (r *Report) verifyShard(ctx context.Context, shard Shard, o VerifyOptions) (facts shardFacts, problem string, err error) {
+// verifyShard returns what is in a shard, and what is wrong with it.
+func (r *Report) verifyShard(ctx context.Context, shard Shard, o VerifyOptions) (facts shardFacts, err error) {
 	object, err := r.store.Stat(ctx, shard.Key)
 	switch {
-	case errors.Is(err, blob.ErrNotExist):
-		return facts, "it is not there", nil
 	case err != nil:
-		return facts, "", err
+		return facts, err
 	case object.Size != shard.Size:
-		return facts, fmt.Sprintf("it has %d bytes, want %d", object.Size, shard.Size), nil
+		return facts, damage(fmt.Errorf("it has %d bytes, want %d", object.Size, shard.Size))
 	case !o.Full:
-		return facts, "", nil
+		return facts, nil
 	}
 	facts.modes, facts.reasons = map[string]int64{}, map[ReasonCount]int64{}
 	sum, rows := sha256.New(), int64(0)
 	for row, err := range shardRows(ctx, r.store, shard, o.Work) {
 		if err != nil {
-			return facts, err.Error(), ctx.Err()
+			return facts, err
 		}
-		if problem := r.verifyRow(row, shard); problem != "" {
-			return facts, fmt.Sprintf("row %d: %s", rows, problem), nil
+		if err := r.verifyRow(row, shard); err != nil {
+			return facts, damage(fmt.Errorf("row %d: %w", rows, err))
 		}
 		rows++
 		if strings.HasPrefix(shard.Key, RejectPrefix) {
@@ -406,26 +413,26 @@ func (r *Report) verifyShard(ctx context.Context, shard Shard, o VerifyOptions) 
 	}
 	facts.members = irgdata.Digest(sum.Sum(nil))
 	if rows != shard.Rows {
-		return facts, fmt.Sprintf("%d rows can be read, want %d", rows, shard.Rows), nil
+		return facts, damage(fmt.Errorf("%d rows can be read, want %d", rows, shard.Rows))
 	}
-	return facts, "", nil
+	return facts, nil
 }
 
 // verifyRow compares each image of a trajectory with the digest that is its
 // path, and looks its calls and images up in the ledger and among the images.
-func (r *Report) verifyRow(row shardRow, shard Shard) string {
+func (r *Report) verifyRow(row shardRow, shard Shard) error {
 	if strings.HasPrefix(shard.Key, RejectPrefix) {
-		return ""
+		return nil
 	}
 	if _, err := irgdata.ParseDigest(row.text("id")); err != nil {
-		return err.Error()
+		return err
 	}
 	for name, cell := range row.cells() {
 		switch cell := cell.(type) {
 		case parquet.Image:
 			digest, err := irgdata.ParseDigest(strings.TrimSuffix(path.Base(cell.Path), path.Ext(cell.Path)))
 			if got := irgdata.DigestOf(cell.Bytes); err != nil || got != digest {
-				return fmt.Sprintf("the image %s has digest %s", cell.Path, got)
+				return fmt.Errorf("the image %s has digest %s", cell.Path, got)
 			}
 			if _, known := r.lost[digest]; r.images.has(digest) || known {
 				continue
@@ -441,7 +448,7 @@ func (r *Report) verifyRow(row shardRow, shard Shard) string {
 			}
 			key, err := irgdata.ParseDigest(cell)
 			if err != nil {
-				return fmt.Sprintf("column %s: %v", name, err)
+				return fmt.Errorf("column %s: %v", name, err)
 			}
 			if !r.calls.has(key) {
 				m := r.missing[slot]
@@ -452,7 +459,7 @@ func (r *Report) verifyRow(row shardRow, shard Shard) string {
 			}
 		}
 	}
-	return ""
+	return nil
 }
 
 // shardRow is a row with the names of its columns.
@@ -499,7 +506,7 @@ func shardRows(ctx context.Context, store blob.Store, shard Shard, work string) 
 		defer file.Close()
 		reader, err := parquet.NewReader(file)
 		if err == nil && (reader.NumRows() != shard.Rows || len(reader.RowGroups()) != shard.RowGroups) {
-			err = fmt.Errorf("it has %d rows in %d row groups, want %d in %d", reader.NumRows(), len(reader.RowGroups()), shard.Rows, shard.RowGroups)
+			err = damage(fmt.Errorf("it has %d rows in %d row groups, want %d in %d", reader.NumRows(), len(reader.RowGroups()), shard.Rows, shard.RowGroups))
 		}
 		if err != nil {
 			yield(shardRow{}, err)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -14,8 +15,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/irgdata/irgdata"
 	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/internal/blob/faultblob"
 	"github.com/irgdata/irgdata/internal/blob/s3test"
+	"github.com/irgdata/irgdata/internal/images"
 	"github.com/irgdata/irgdata/manifests"
 )
 
@@ -99,6 +103,40 @@ func flipBits(t *testing.T, s *site, flips int64) {
 	t.Logf("flipped bits by kind of object: %v", kinds)
 	if len(kinds) < 7 {
 		t.Errorf("flipped %v, want all kinds of objects", kinds)
+	}
+}
+
+// TestVerifyUnreadable fails operation 0, 1, 2 … of a verification of a sound store:
+// what cannot be read is named, and nothing counts as damaged.
+func TestVerifyUnreadable(t *testing.T) {
+	t.Parallel()
+	d, err := instantDataset(t.Context(), t.TempDir(), 2, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.run(t.Context(), newProgress(io.Discard)); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, fault := range []faultblob.Fault{faultblob.Before, faultblob.Midway} {
+		for operation := 0; ; operation++ {
+			store := faultblob.New(d.store, faultblob.Nth(operation, fault))
+			report, err := manifests.Verify(t.Context(), store, manifests.Snapshot{}, d.config.verifyOptions(true))
+			if store.Operations() <= operation {
+				if err != nil || len(report.Problems) > 0 {
+					t.Errorf("without a fault: %v, %v", report.Problems, err)
+				}
+				break
+			}
+			switch {
+			case errors.Is(err, faultblob.ErrInjected):
+			case err == nil && fault == faultblob.Midway && len(report.Problems) == 0: // the list of an empty folder
+			case err != nil || len(report.Problems) != 1 || report.Unreadable() != 1:
+				t.Errorf("fault %d at operation %d: %v, %v", fault, operation, report.Problems, err)
+			}
+		}
 	}
 }
 
@@ -267,6 +305,152 @@ func TestRepairLocalLedger(t *testing.T) {
 			s.compare(t, whole)
 			s.must(t, "verify", "--full")
 		}
+	}
+}
+
+// TestRepairMeetsFaults fails operation 0, 1, 2 … of a repair, once or from then on,
+// in stores with one damage each: nothing that was sound is gone then, in the store or
+// in the ledger, and a repair without a fault leaves to the next build what nothing
+// else held. IRGDATA_TEST_FAULTS=1 fails each operation, by default it is each tenth.
+func TestRepairMeetsFaults(t *testing.T) {
+	t.Parallel()
+	const pairs, side = 3, 64
+	open := func(s *site, policy func(int, string) faultblob.Fault) (*faultblob.Store, func(context.Context, access) (*dataset, error)) {
+		faulty := faultblob.New(s.store(t), policy)
+		return faulty, func(ctx context.Context, a access) (*dataset, error) {
+			d, err := newInstantDataset(s.dir)
+			if err != nil {
+				return nil, err
+			}
+			d.openStore = func(context.Context, access) (blob.Store, error) { return faulty, nil }
+			d.config.Export.Ranks, d.config.Export.Workers = 1, 1
+			if err := d.open(ctx, a); err != nil {
+				return nil, err
+			}
+			d.feeds = madeFeeds(pairs, side)
+			return d, nil
+		}
+	}
+	sound := func(int, string) faultblob.Fault { return faultblob.None }
+	build := func(s *site) result {
+		_, open := open(s, sound)
+		d, err := open(t.Context(), write)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := d.run(t.Context(), newProgress(io.Discard))
+		if err = errors.Join(err, d.close(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	mend := func(s *site, policy func(int, string) faultblob.Fault) (operations int, said string, err error) {
+		var out strings.Builder
+		faulty, open := open(s, policy)
+		d, err := newInstantDataset(s.dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := repair{config: d.config, open: open, out: &out}
+		err = r.run(t.Context())
+		return faulty.Operations(), out.String(), err
+	}
+
+	whole := newSite(t, "", nil)
+	build(whole)
+	ofPairs := map[string]bool{}
+	for i := range pairs {
+		ofPairs[images.Key(irgdata.DigestOf(newMadeFolder(pairs, side).variant(i)))] = true
+	}
+	first := func(prefix string, is func(key string) bool) string {
+		for _, key := range slices.Sorted(maps.Keys(whole.objects(t, prefix))) {
+			if is == nil || is(key) {
+				return key
+			}
+		}
+		t.Fatalf("there is nothing in %s", prefix)
+		return ""
+	}
+	painted := first("images/", func(key string) bool { return !ofPairs[key] })
+	shard := first("shards/", nil)
+	for i, tc := range []struct {
+		name         string
+		flip, delete []string
+		passes       []string // folders of which objects may go that are sound
+		calls        int      // that the next build makes
+	}{
+		{name: "a segment", flip: []string{first("ledger/", nil)}},
+		{name: "a pair's image", flip: []string{first("images/", func(key string) bool { return ofPairs[key] })}},
+		{name: "a painted image", delete: []string{painted}},
+		{name: "a painted image and the shard", flip: []string{painted}, delete: []string{shard}, passes: []string{"provenance/"}, calls: 1},
+		{name: "a shard", flip: []string{shard}, passes: []string{"provenance/"}},
+		{name: "the members", flip: []string{first("members/", nil)}},
+		{name: "the catalog", flip: []string{first("catalog/", nil)}},
+		{name: "the scores", flip: []string{first("scores/", nil)}},
+		{name: "the account", flip: []string{first("accounts/", nil)}},
+		{name: "the manifest", flip: []string{first("manifests/", nil)}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			damaged := whole.copied(t)
+			store := damaged.store(t)
+			for _, key := range tc.flip {
+				flipBit(t, store, key)
+			}
+			for _, key := range tc.delete {
+				if err := store.Delete(t.Context(), key); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before, calls := damaged.objects(t, ""), damaged.answers(t)
+			step := 10
+			if os.Getenv("IRGDATA_TEST_FAULTS") != "" {
+				step = 1
+			}
+			for operation := i % step; ; operation += step {
+				operations := 0
+				for name, policy := range map[string]func(int, string) faultblob.Fault{
+					"once": faultblob.Nth(operation, faultblob.Before),
+					"from then on": func(n int, _ string) faultblob.Fault {
+						if n >= operation {
+							return faultblob.Before
+						}
+						return faultblob.None
+					},
+				} {
+					s := damaged.copied(t)
+					n, said, err := mend(s, policy)
+					operations = max(operations, n)
+					after := s.objects(t, "")
+					for key, content := range before {
+						passes := slices.ContainsFunc(append(tc.passes, "runs/"), func(folder string) bool { return strings.HasPrefix(key, folder) })
+						if after[key] != content && !passes && !slices.Contains(tc.flip, key) {
+							t.Errorf("%s is gone after a fault %s at operation %d: %v\n%s", key, name, operation, err, said)
+						}
+					}
+					left := s.answers(t)
+					lost := 0
+					for answer := range calls {
+						if !left[answer] {
+							lost++
+						}
+					}
+					if lost > tc.calls {
+						t.Errorf("%d calls are gone from the ledger after a fault %s at operation %d: %v\n%s", lost, name, operation, err, said)
+					}
+				}
+				if operations <= operation {
+					break
+				}
+			}
+			_, said, err := mend(damaged, sound)
+			if (err == nil) != (tc.calls == 0) {
+				t.Errorf("%v\n%s", err, said)
+			}
+			if r := build(damaged); r.calls.Made != tc.calls {
+				t.Errorf("the next build made %d calls, want %d", r.calls.Made, tc.calls)
+			}
+			damaged.compare(t, whole)
+		})
 	}
 }
 

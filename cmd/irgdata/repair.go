@@ -9,61 +9,90 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
-
 	"github.com/irgdata/irgdata/export"
 	"github.com/irgdata/irgdata/ingest"
 	"github.com/irgdata/irgdata/manifests"
 	"github.com/irgdata/irgdata/modes"
 )
 
-// repair makes good what can be, and then says what is still wrong and what
-// it takes to make it again.
-func repair(ctx context.Context, cmd *cobra.Command, c Config) error {
-	out := cmd.OutOrStdout()
-	o := manifests.RepairOptions{Work: c.path(c.Work), Filled: filled, Mended: func(key, how string) {
-		fmt.Fprintf(out, "mended %s: %s\n", key, how)
+// repair makes good what is wrong with a store. It opens the dataset for each step
+// anew.
+type repair struct {
+	config Config
+	open   func(ctx context.Context, a access) (*dataset, error)
+	out    io.Writer
+	mended bool // something was
+}
+
+func (r *repair) options() manifests.RepairOptions {
+	return manifests.RepairOptions{Work: r.config.path(r.config.Work), Filled: filled, Mended: func(key, how string) {
+		r.mended = true
+		fmt.Fprintf(r.out, "mended %s: %s\n", key, how)
 	}}
-	report, err := repairFromStore(ctx, cmd, c, o)
+}
+
+// run makes good what can be, and then says what is still wrong and what it takes to
+// make it again.
+func (r *repair) run(ctx context.Context) error {
+	report, err := r.fromStore(ctx)
 	if err != nil {
 		return err
 	}
 	again := ""
 	if len(report.Problems) > 0 {
-		if again, err = repairByBuild(ctx, cmd, c, &report, o); err != nil {
+		if again, err = r.byBuild(ctx, &report); err != nil {
 			if ctx.Err() != nil {
 				return err
 			}
 			again = fmt.Sprintf("What a build makes anew could not be made: %v\n", err)
 		}
-		d, err := openDataset(ctx, c, store, newLog(cmd.ErrOrStderr()))
+		d, err := r.open(ctx, store)
 		if err != nil {
 			return err
 		}
 		defer d.close(ctx) // a store alone has nothing to lose
-		if report, err = manifests.Verify(ctx, d.store, manifests.Snapshot{}, c.verifyOptions(true)); err != nil {
+		if report, err = r.verify(ctx, d); err != nil {
 			return err
 		}
 	}
-	for _, problem := range report.Problems {
-		fmt.Fprintln(out, problem)
-	}
-	fmt.Fprint(out, again)
+	r.print(report)
+	fmt.Fprint(r.out, again)
 	if n := len(report.Problems); n > 0 {
 		return fmt.Errorf("the store is still damaged: %s", plural(int64(n), "problem"))
 	}
-	fmt.Fprintf(out, "The store is sound: %s, %s with %s.\n", plural(int64(report.Objects), "object"), plural(int64(report.Shards), "shard"), plural(report.Rows, "row"))
+	fmt.Fprintf(r.out, "The store is sound: %s, %s with %s.\n", plural(int64(report.Objects), "object"), plural(int64(report.Shards), "shard"), plural(report.Rows, "row"))
 	return nil
 }
 
-// repairFromStore mends from what the store and the local ledger hold, and
-// verifies again.
-func repairFromStore(ctx context.Context, cmd *cobra.Command, c Config, o manifests.RepairOptions) (report manifests.Report, err error) {
-	d, err := openDataset(ctx, c, store, newLog(cmd.ErrOrStderr()))
+func (r *repair) print(report manifests.Report) {
+	for _, problem := range report.Problems {
+		fmt.Fprintln(r.out, problem)
+	}
+}
+
+// verify looks at everything. An object that cannot be read ends the repair: it may be
+// sound, and may be all that is left of another one.
+func (r *repair) verify(ctx context.Context, d *dataset) (manifests.Report, error) {
+	report, err := manifests.Verify(ctx, d.store, manifests.Snapshot{}, r.config.verifyOptions(true))
+	if n := report.Unreadable(); err == nil && n > 0 {
+		r.print(report)
+		nothing := "nothing was changed"
+		if r.mended {
+			nothing = "nothing more was changed"
+		}
+		err = fmt.Errorf("%s could not be read, so %s: run it again when the store can be read", plural(int64(n), "object"), nothing)
+	}
+	return report, err
+}
+
+// fromStore mends from what the store and the local ledger hold, and verifies again.
+func (r *repair) fromStore(ctx context.Context) (report manifests.Report, err error) {
+	d, err := r.open(ctx, store)
 	if err != nil {
 		return report, err
 	}
 	defer func() { err = errors.Join(err, d.close(ctx)) }()
+	o := r.options()
 	mended, err := manifests.RepairIdentity(ctx, d.store)
 	if err != nil {
 		return report, err
@@ -82,33 +111,27 @@ func repairFromStore(ctx context.Context, cmd *cobra.Command, c Config, o manife
 	if err = d.begin(ctx, "verify --repair"); err != nil {
 		return report, err
 	}
-	if err := d.mendLedger(ctx, path, cmd.OutOrStdout(), o.Mended); err != nil {
+	if err := d.mendLedger(ctx, path, r.out, o.Mended); err != nil {
 		return report, err
 	}
 	if d.ledger, err = manifests.OpenLedger(ctx, path); err != nil {
 		return report, err
 	}
-	verify := func() error {
-		report, err = manifests.Verify(ctx, d.store, manifests.Snapshot{}, c.verifyOptions(true))
-		return err
-	}
-	if err := verify(); err != nil || len(report.Problems) == 0 {
+	if report, err = r.verify(ctx, d); err != nil || len(report.Problems) == 0 {
 		return report, err
 	}
-	for _, p := range report.Problems {
-		fmt.Fprintln(cmd.OutOrStdout(), p)
-	}
+	r.print(report)
 	if err := report.Repair(ctx, d.ledger, o); err != nil {
 		return report, err
 	}
-	return report, verify()
+	return r.verify(ctx, d)
 }
 
-// repairByBuild reads lost images from the sources again, gives up those that
+// byBuild reads lost images from the sources again, gives up those that
 // were painted and are nowhere else, and makes shards anew if that takes no
 // model call. It returns what the next build will make again.
-func repairByBuild(ctx context.Context, cmd *cobra.Command, c Config, report *manifests.Report, o manifests.RepairOptions) (again string, err error) {
-	d, err := openDataset(ctx, c, write, newLog(cmd.ErrOrStderr()))
+func (r *repair) byBuild(ctx context.Context, report *manifests.Report) (again string, err error) {
+	d, err := r.open(ctx, write)
 	if err != nil {
 		return "", err
 	}
@@ -156,7 +179,7 @@ func repairByBuild(ctx context.Context, cmd *cobra.Command, c Config, report *ma
 	if err != nil {
 		return again, err
 	}
-	return again, report.RepairManifests(ctx, content, o)
+	return again, report.RepairManifests(ctx, content, r.options())
 }
 
 // filled names the step and the model that filled a slot of a snapshot.

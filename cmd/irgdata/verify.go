@@ -35,7 +35,10 @@ again for it.`,
 				return err
 			}
 			if mend {
-				return repair(cmd.Context(), cmd, c)
+				r := repair{config: c, out: cmd.OutOrStdout(), open: func(ctx context.Context, a access) (*dataset, error) {
+					return openDataset(ctx, c, a, newLog(cmd.ErrOrStderr()))
+				}}
+				return r.run(cmd.Context())
 			}
 			return withDataset(cmd, c, store, func(ctx context.Context, d *dataset) error {
 				var s manifests.Snapshot
@@ -60,8 +63,12 @@ again for it.`,
 				if full {
 					what, depth = "The store", fmt.Sprintf("every byte and row of %s and", plural(int64(report.Objects), "other object"))
 				}
-				if n := len(report.Problems); n > 0 {
+				unread := report.Unreadable()
+				if n := len(report.Problems) - unread; n > 0 {
 					return fmt.Errorf("%s is damaged: %s: `irgdata verify --repair` makes good what can be", strings.ToLower(what[:1])+what[1:], plural(int64(n), "problem"))
+				}
+				if unread > 0 {
+					return fmt.Errorf("%s could not be read: run it again when the store can be read", plural(int64(unread), "object"))
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s is sound: %s %s with %s, %s.\n",
 					what, depth, plural(int64(report.Shards), "shard"), plural(report.Rows, "row"), humanize.Bytes(uint64(report.Bytes)))

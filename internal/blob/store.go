@@ -23,7 +23,7 @@ import (
 var (
 	ErrExists   = errors.New("the object exists already")
 	ErrNotExist = errors.New("there is no such object")
-	// ErrDamaged: the object's bytes are not those that its digest names.
+	// ErrDamaged: the object's bytes are not those that were put.
 	ErrDamaged = errors.New("the object is damaged")
 )
 
@@ -127,7 +127,8 @@ func PutBytes(ctx context.Context, s Store, key string, b []byte, o PutOptions) 
 	return s.Put(ctx, key, bytes.NewReader(b), o)
 }
 
-// ReadAll returns the object's bytes. An object larger than limit is an error.
+// ReadAll returns the object's bytes. An object larger than limit, which is more
+// than was ever put, is ErrDamaged.
 func ReadAll(ctx context.Context, s Store, key string, limit int64) ([]byte, error) {
 	return readAll(ctx, s, key, limit, 0)
 }
@@ -148,7 +149,7 @@ func readAll(ctx context.Context, s Store, key string, limit, expected int64) ([
 		return nil, fmt.Errorf("read %s: %w", s.URL(key), err)
 	}
 	if int64(b.Len()) > limit {
-		return nil, fmt.Errorf("read %s: it is larger than %d bytes", s.URL(key), limit)
+		return nil, fmt.Errorf("read %s: it is larger than %d bytes: %w", s.URL(key), limit, ErrDamaged)
 	}
 	return b.Bytes(), nil
 }
