@@ -66,7 +66,7 @@ type Report struct {
 
 	mu        *sync.Mutex // of images, while it changes
 	store     blob.Store
-	snapshots []Snapshot // those that can be read
+	snapshots []Snapshot // that can be read, in the end without expired ones
 	shards    map[string]shardFacts
 	calls     prefixes                    // in sound segments
 	images    prefixes                    // that are there and sound
@@ -123,7 +123,7 @@ func Verify(ctx context.Context, store blob.Store, s Snapshot, o VerifyOptions) 
 	if !o.Full {
 		return r, r.verifySnapshot(ctx, s, o)
 	}
-	for _, verify := range []func(context.Context, VerifyOptions) error{r.verifyObjects, r.verifySegments, r.verifySnapshots} {
+	for _, verify := range []func(context.Context, VerifyOptions) error{r.loadSnapshots, r.verifyObjects, r.verifySegments, r.verifySnapshots} {
 		if err := verify(ctx, o); err != nil {
 			return r, fmt.Errorf("verify: %w", err)
 		}
@@ -244,8 +244,10 @@ func (r *Report) verifySegments(ctx context.Context, _ VerifyOptions) error {
 	return err
 }
 
-// verifySnapshots checks all snapshots with their shards.
-func (r *Report) verifySnapshots(ctx context.Context, o VerifyOptions) error {
+// loadSnapshots reads the manifests. It comes before all else: what a snapshot rests on
+// is in the store before it is published, so that one which is published meanwhile
+// rests on nothing that was not seen.
+func (r *Report) loadSnapshots(ctx context.Context, _ VerifyOptions) error {
 	numbers, err := Numbers(ctx, r.store)
 	if err != nil {
 		return err
@@ -256,23 +258,28 @@ func (r *Report) verifySnapshots(ctx context.Context, o VerifyOptions) error {
 			break
 		}
 	}
+	for _, number := range numbers {
+		s, err := Load(ctx, r.store, number)
+		if err == nil {
+			r.Objects++
+			r.snapshots = append(r.snapshots, s)
+		}
+		if err := r.failed(ctx, Key(number), err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verifySnapshots checks the shards of all snapshots but the expired ones, whose
+// shards may be gone.
+func (r *Report) verifySnapshots(ctx context.Context, o VerifyOptions) error {
 	expired, err := Expired(ctx, r.store)
 	if err != nil {
 		return err
 	}
-	for _, number := range numbers {
-		s, err := Load(ctx, r.store, number)
-		if err != nil {
-			if err := r.failed(ctx, Key(number), err); err != nil {
-				return err
-			}
-			continue
-		}
-		r.Objects++
-		if _, gone := expired[number]; gone {
-			continue // its shards may be gone
-		}
-		r.snapshots = append(r.snapshots, s)
+	r.snapshots = slices.DeleteFunc(r.snapshots, func(s Snapshot) bool { _, gone := expired[s.Number]; return gone })
+	for _, s := range r.snapshots {
 		if err := r.verifySnapshot(ctx, s, o); err != nil {
 			return err
 		}

@@ -140,6 +140,46 @@ func TestVerifyUnreadable(t *testing.T) {
 	}
 }
 
+// TestVerifyBesideBuild has a build publish a snapshot before list 0, 1, 2 … of a
+// verification: whatever it sees of that, the store is sound.
+func TestVerifyBesideBuild(t *testing.T) {
+	t.Parallel()
+	root, pairs := t.TempDir(), 1
+	publish := func() *dataset {
+		t.Helper()
+		d, err := instantDataset(t.Context(), root, pairs, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.config.Export.Formats = nil
+		r, err := d.run(t.Context(), newProgress(io.Discard))
+		if err = errors.Join(err, d.close(t.Context())); err != nil || !r.published {
+			t.Fatalf("published %v, %v", r.published, err)
+		}
+		pairs++
+		return d
+	}
+	d := publish()
+	for list, lists := 0, 1; list < lists; list++ {
+		lists = 0
+		store := faultblob.New(d.store, func(_ int, op string) faultblob.Fault {
+			if op == "list" {
+				if lists++; lists == list+1 {
+					publish()
+				}
+			}
+			return faultblob.None
+		})
+		report, err := manifests.Verify(t.Context(), store, manifests.Snapshot{}, d.config.verifyOptions(true))
+		if err != nil || len(report.Problems) > 0 {
+			t.Errorf("a snapshot was published before list %d: %v, %v", list, report.Problems, err)
+		}
+	}
+	if pairs < 10 {
+		t.Errorf("%d snapshots were published, want one before each list", pairs)
+	}
+}
+
 // TestRepair damages and deletes objects of a store, alone and together, and
 // repairs it: what is left for the next build to make again are the calls of
 // which nothing is left, and its snapshot is the one that there was.
