@@ -51,13 +51,62 @@ func (r Removal) Validate() error {
 
 func removalKey(number int) string { return fmt.Sprintf("%s%06d.json", removalPrefix, number) }
 
-// PutRemoval records a removal under the next number. When it returns, every
-// later snapshot honours it: one that does not is refused by [Commit].
+// LostRemovalError says that a removal is not in the store any more.
+type LostRemovalError struct {
+	Number int
+	url    string
+}
+
+func (e *LostRemovalError) Error() string {
+	return fmt.Sprintf("removal %d is lost, and what it took out could come back: restore %s from a backup, or record it again with `irgdata remove --again %d` and what it named; `irgdata rejects --rule removed` has its pairs", e.Number, e.url, e.Number)
+}
+
+// checkLost gives a LostRemovalError if the snapshot, which was loaded before the
+// removals, honours more than there are.
+func (r *Removed) checkLost(store blob.Store, s Snapshot) error {
+	if s.Settings.Removals > r.Newest {
+		return &LostRemovalError{r.Newest + 1, store.URL(removalKey(r.Newest + 1))}
+	}
+	return nil
+}
+
+// CheckRemovals gives a LostRemovalError if a removal is lost.
+func CheckRemovals(ctx context.Context, store blob.Store) error {
+	newest, err := Latest(ctx, store)
+	if err != nil && !errors.Is(err, ErrNoSnapshot) {
+		return err
+	}
+	there, err := LoadRemoved(ctx, store)
+	if err != nil {
+		return err
+	}
+	return there.checkLost(store, newest)
+}
+
+// PutRemoval records a removal under the next number, or in the place of a lost one
+// if it has that one's number; else a lost one is an error, as the next would hide
+// it. When it returns, every later snapshot honours it: one that does not is refused
+// by [Commit].
 func PutRemoval(ctx context.Context, store blob.Store, r Removal) (Removal, error) {
 	if err := r.Validate(); err != nil {
 		return r, err
 	}
+	if r.Number > 0 {
+		var lost *LostRemovalError
+		switch err := CheckRemovals(ctx, store); {
+		case !errors.As(err, &lost) && err != nil:
+			return r, err
+		case lost == nil:
+			return r, fmt.Errorf("removal %d is not lost: record another one without its number", r.Number)
+		case lost.Number != r.Number:
+			return r, err
+		}
+		return r, putSealed(ctx, store, removalKey(r.Number), r)
+	}
 	for range maxRebase {
+		if err := CheckRemovals(ctx, store); err != nil {
+			return r, err
+		}
 		there, err := LoadRemoved(ctx, store)
 		if err != nil {
 			return r, err
@@ -83,7 +132,7 @@ type Removed struct {
 }
 
 // LoadRemoved reads all removals. Their numbers have no gap, so that none can be
-// lost unnoticed but the last.
+// lost unnoticed but the last, of which the snapshots know.
 func LoadRemoved(ctx context.Context, store blob.Store) (*Removed, error) {
 	r := &Removed{ids: map[irgdata.Digest]*Removal{}, images: map[irgdata.Digest]*Removal{}, urls: map[string]*Removal{}, sources: map[string]*Removal{}}
 	for o, err := range store.List(ctx, removalPrefix) {
@@ -98,8 +147,11 @@ func LoadRemoved(ctx context.Context, store blob.Store) (*Removed, error) {
 		if err != nil {
 			return nil, err
 		}
-		if removal.Number != number || number != r.Newest+1 {
-			return nil, fmt.Errorf("read %s: it is removal %d after %d: a removal is lost, and what it took out could come back: restore it", store.URL(o.Key), removal.Number, r.Newest)
+		if removal.Number != number {
+			return nil, fmt.Errorf("read %s: %w: it is removal %d", store.URL(o.Key), blob.ErrDamaged, removal.Number)
+		}
+		if number != r.Newest+1 {
+			return nil, &LostRemovalError{r.Newest + 1, store.URL(removalKey(r.Newest + 1))}
 		}
 		r.add(&removal)
 	}

@@ -385,6 +385,10 @@ func (r *Report) Restore(ctx context.Context, encoded []byte) error {
 	return nil
 }
 
+// RemovalsWhole reports whether all removals are there and sound. Without one a build
+// would bring back what it took out.
+func (r *Report) RemovalsWhole() bool { return len(r.problems(removalPrefix)) == 0 }
+
 // LatestFull is like the function of that name, of the snapshots whose manifest
 // and members were found whole.
 func (r *Report) LatestFull(context.Context, blob.Store) (Snapshot, error) {

@@ -311,6 +311,9 @@ func Commit(ctx context.Context, store blob.Store, content Content) (snapshot Sn
 		if err != nil {
 			return Snapshot{}, false, fmt.Errorf("commit: %w", err)
 		}
+		if err := removed.checkLost(store, parent); err != nil {
+			return Snapshot{}, false, fmt.Errorf("commit: %w", err)
+		}
 		if newer := max(parent.Settings.Removals, removed.Newest); newer > content.Settings.Removals {
 			return Snapshot{}, false, fmt.Errorf("%w: removal %d", ErrRemovedMeanwhile, newer)
 		}

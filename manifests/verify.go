@@ -123,7 +123,7 @@ func Verify(ctx context.Context, store blob.Store, s Snapshot, o VerifyOptions) 
 	if !o.Full {
 		return r, r.verifySnapshot(ctx, s, o)
 	}
-	for _, verify := range []func(context.Context, VerifyOptions) error{r.loadSnapshots, r.verifyObjects, r.verifySegments, r.verifySnapshots} {
+	for _, verify := range []func(context.Context, VerifyOptions) error{r.loadSnapshots, r.verifyObjects, r.verifyRemovals, r.verifySegments, r.verifySnapshots} {
 		if err := verify(ctx, o); err != nil {
 			return r, fmt.Errorf("verify: %w", err)
 		}
@@ -220,6 +220,24 @@ func (r *Report) verifyObjects(ctx context.Context, o VerifyOptions) error {
 	}
 	r.images.sort()
 	return nil
+}
+
+// verifyRemovals looks for one that is lost.
+func (r *Report) verifyRemovals(ctx context.Context, _ VerifyOptions) error {
+	removed, err := LoadRemoved(ctx, r.store)
+	for _, s := range r.snapshots {
+		if err == nil {
+			err = removed.checkLost(r.store, s)
+		}
+	}
+	var lost *LostRemovalError
+	switch {
+	case errors.As(err, &lost):
+		r.problem(removalKey(lost.Number), "%v", err)
+	case len(r.problems(removalPrefix)) == 0: // else that is what kept them from being read
+		return r.failed(ctx, removalPrefix, err)
+	}
+	return ctx.Err()
 }
 
 // verifySegments decodes each segment of the ledger and notes its calls.

@@ -123,6 +123,9 @@ func (d *dataset) run(ctx context.Context, p *progress) (r result, err error) {
 	if err != nil && !errors.Is(err, manifests.ErrNoSnapshot) {
 		return r, err
 	}
+	if err := manifests.CheckRemovals(ctx, d.store); err != nil { // before anything is paid for
+		return r, err
+	}
 	b, err := d.openBase(ctx, r.before)
 	if err != nil {
 		return r, err

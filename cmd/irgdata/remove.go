@@ -80,6 +80,7 @@ and deletes them, and what models said and painted.`,
 	cmd.Flags().StringArrayVar(&r.URLs, "url", nil, "addresses of images")
 	cmd.Flags().StringSliceVar(&r.Sources, "source", nil, "names of sources")
 	cmd.Flags().StringVar(&r.Reason, "reason", "", "why, for the record: it is in the rejects")
+	cmd.Flags().IntVar(&r.Number, "again", 0, "record it in the place of the removal of this number, which is lost")
 	cmd.Flags().BoolVar(&recordOnly, "record-only", false, "record it, and leave the new snapshot to the next build")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be recorded, and record nothing")
 	return cmd

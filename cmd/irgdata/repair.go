@@ -131,6 +131,9 @@ func (r *repair) fromStore(ctx context.Context) (report manifests.Report, err er
 // were painted and are nowhere else, and makes shards anew if that takes no
 // model call. It returns what the next build will make again.
 func (r *repair) byBuild(ctx context.Context, report *manifests.Report) (again string, err error) {
+	if !report.RemovalsWhole() {
+		return "", errors.New("a removal is lost or damaged, and what it took out must not come back: restore it first")
+	}
 	d, err := r.open(ctx, write)
 	if err != nil {
 		return "", err
