@@ -454,6 +454,21 @@ func (r *Report) RepairManifests(ctx context.Context, content Content, o RepairO
 	return nil
 }
 
+// DamagedSnapshots are those whose manifests are there and damaged, and the newest
+// number that there is.
+func (r *Report) DamagedSnapshots() (numbers []int, newest int) {
+	for _, s := range r.snapshots {
+		newest = max(newest, s.Number)
+	}
+	for _, p := range r.problems(manifestPrefix) {
+		var number int
+		if _, err := fmt.Sscanf(p.Key, manifestPrefix+"%d"+manifestSuffix, &number); err == nil && p.Key == Key(number) && !p.Unreadable {
+			numbers, newest = append(numbers, number), max(newest, number)
+		}
+	}
+	return numbers, newest
+}
+
 // RepairIdentity mends an identity of which one byte is wrong: its checksum
 // tells which. If there is none a new one is made.
 func RepairIdentity(ctx context.Context, store blob.Store) (mended bool, err error) {

@@ -442,7 +442,11 @@ func Load(ctx context.Context, store blob.Store, number int) (Snapshot, error) {
 	}
 	s, err := decodeManifest(text, number)
 	if err != nil {
-		return Snapshot{}, fmt.Errorf("read manifest %s: %w", store.URL(key), damage(err))
+		err = fmt.Errorf("read manifest %s: %w", store.URL(key), damage(err))
+		if isDamage(err) {
+			err = fmt.Errorf("%w: `irgdata verify --repair` makes it good, or says what else there is to do", err)
+		}
+		return Snapshot{}, err
 	}
 	return s, nil
 }

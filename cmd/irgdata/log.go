@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/manifests"
 )
 
@@ -21,6 +23,7 @@ type logEntry struct {
 	Tags         []string `json:"tags"`
 	Preview      bool     `json:"preview"`
 	Expired      string   `json:"expired,omitempty"` // why
+	Damaged      string   `json:"damaged,omitempty"` // what is wrong with the manifest; then all else is unknown
 	Items        int64    `json:"items"`
 	Trajectories int64    `json:"trajectories"`
 	Rejected     int64    `json:"rejected"`
@@ -83,10 +86,10 @@ func (d *dataset) history(ctx context.Context, show int) (entries []logEntry, mo
 	if err := d.present(); err != nil {
 		return nil, 0, err
 	}
-	if _, err := manifests.Latest(ctx, d.store); err != nil { // says what to do if there is none
-		return nil, 0, err
-	}
 	numbers, err := manifests.Numbers(ctx, d.store)
+	if err == nil && len(numbers) == 0 {
+		_, err = manifests.Latest(ctx, d.store) // says what to do
+	}
 	if err != nil {
 		return nil, 0, err
 	}
@@ -99,9 +102,14 @@ func (d *dataset) history(ctx context.Context, show int) (entries []logEntry, mo
 		return nil, 0, err
 	}
 	slices.Reverse(numbers)
+	damaged := map[int]string{}
 	var snapshots []manifests.Snapshot // and the parent of the last
 	for _, n := range numbers[:min(show+1, len(numbers))] {
 		s, err := manifests.Load(ctx, d.store, n)
+		if errors.Is(err, blob.ErrDamaged) {
+			damaged[n], s = err.Error(), manifests.Snapshot{Number: n, Parent: n - 1}
+			err = nil
+		}
 		if err != nil {
 			return nil, 0, err
 		}
@@ -109,7 +117,7 @@ func (d *dataset) history(ctx context.Context, show int) (entries []logEntry, mo
 	}
 	for i, s := range snapshots[:min(show, len(snapshots))] {
 		e := logEntry{
-			Number: s.Number, Parent: s.Parent, Tags: []string{}, Preview: s.Settings.Preview(), Expired: expired[s.Number],
+			Number: s.Number, Parent: s.Parent, Tags: []string{}, Preview: s.Settings.Preview(), Expired: expired[s.Number], Damaged: damaged[s.Number],
 			Items: s.Counts.Items, Trajectories: s.Counts.Trajectories, Rejected: s.Counts.Rejected, Settings: []manifests.SettingChange{},
 		}
 		for _, t := range tags {
@@ -120,7 +128,7 @@ func (d *dataset) history(ctx context.Context, show int) (entries []logEntry, mo
 		for _, shard := range s.Shards {
 			e.Bytes += shard.Size
 		}
-		if i+1 < len(snapshots) && snapshots[i+1].Number == s.Parent {
+		if i+1 < len(snapshots) && snapshots[i+1].Number == s.Parent && damaged[s.Number]+damaged[s.Parent] == "" {
 			parent := snapshots[i+1]
 			if changes, err := manifests.CompareSettings(parent.Settings, s.Settings); err != nil {
 				return nil, 0, err
@@ -150,6 +158,10 @@ func (e logEntry) print(w io.Writer) {
 	}
 	if e.Expired != "" {
 		fmt.Fprintf(w, ", expired: %s", e.Expired)
+	}
+	if e.Damaged != "" {
+		fmt.Fprintf(w, ", damaged: %s\n\n", e.Damaged)
+		return
 	}
 	fmt.Fprintf(w, "\n  %s in → %s, %s rejected, %s\n", plural(e.Items, "item"), plural(e.Trajectories, "trajectory"), humanize.Comma(e.Rejected), humanize.Bytes(uint64(e.Bytes)))
 	if c := e.Change; c != nil {

@@ -57,6 +57,14 @@ func (r *repair) run(ctx context.Context) error {
 	}
 	r.print(report)
 	fmt.Fprint(r.out, again)
+	damaged, newest := report.DamagedSnapshots()
+	for _, n := range damaged {
+		otherwise := "or delete it to give the snapshot up"
+		if n == newest {
+			otherwise = "or delete it: the next build publishes it again, the same if sources and settings are those of that time, and makes no call that the ledger has"
+		}
+		fmt.Fprintf(r.out, "The manifest of snapshot %d cannot be made good from what is there: restore %s from a backup, %s.\n", n, manifests.Key(n), otherwise)
+	}
 	if n := len(report.Problems); n > 0 {
 		return fmt.Errorf("the store is still damaged: %s", plural(int64(n), "problem"))
 	}
