@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -424,8 +423,8 @@ func TestMDSRoundTrip(t *testing.T) {
 	compare(t, export.MDS, m, formatItems, got)
 }
 
-// TestHFRoundTrip reads the plain columns; export/readers reads the nested ones
-// with Hugging Face's datasets.
+// TestHFRoundTrip: each row has the messages and the images of its trajectory, in
+// the order of the mode, and the card and croissant.json tell of them.
 func TestHFRoundTrip(t *testing.T) {
 	t.Parallel()
 	store, s := snapshot(t, formatItems)
@@ -437,26 +436,34 @@ func TestHFRoundTrip(t *testing.T) {
 	m, dest := written(t, store, s, export.HF, export.Selection{Validation: 0.3})
 	files := tree(t, dest.URL("."))
 	for _, mode := range modes.All() {
-		var want, got []string
-		for _, x := range wantedExamples(formatItems, mode) {
-			want = append(want, x.prompt)
+		got, want := map[string][]part{}, map[string][]part{}
+		for _, tr := range wantedTrajectories(t, formatItems, mode.Name) {
+			want[tr.Pair.Prompt] = chatParts(t, mode, tr)
 		}
 		for _, l := range m.Modes {
 			if l.Mode != mode.Name {
 				continue
 			}
+			var chats [][]part
+			for _, f := range l.Files {
+				chats = append(chats, readChats(t, dest, f)...)
+			}
+			n := 0
 			for row, err := range rowsOf(t, dest, l, "prompt", "license") {
 				if err != nil {
 					t.Fatal(err)
 				}
-				got = append(got, row[0].(string))
+				prompt := row[0].(string)
+				if got[prompt] != nil {
+					t.Errorf("%s: %s is there twice", mode.Name, prompt)
+				}
+				got[prompt] = chats[n]
+				n++
 				if row[1] != "CC0-1.0" {
 					t.Errorf("the licence is %v", row[1])
 				}
 			}
 		}
-		slices.Sort(want)
-		slices.Sort(got)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s", mode.Name, diff)
 		}
@@ -504,16 +511,39 @@ func TestTrajectoriesRoundTrip(t *testing.T) {
 	store, s := snapshot(t, formatItems)
 	m, dest := written(t, store, s, export.Parquet, export.Selection{Validation: 0.3})
 	seen := map[string]string{}
+	type held struct {
+		thinking, draftThinking, reflection any
+		reference, draft, improved          irgdata.Digest
+	}
+	got, want := map[string]held{}, map[string]held{}
+	for _, tr := range wantedTrajectories(t, formatItems, "") {
+		text := func(s irgdata.Slot) any { return tr.Slots[s].Text }
+		want[tr.Pair.Prompt] = held{ // the improved image is the reference, and not there twice
+			text(irgdata.SlotThinking), text(irgdata.SlotDraftThinking), text(irgdata.SlotReflection),
+			tr.Pair.Image.Digest, tr.Slots[irgdata.SlotDraft].Image.Digest, irgdata.Digest{},
+		}
+	}
+	digest := func(cell any) irgdata.Digest {
+		if picture, ok := cell.(parquet.Image); ok {
+			return irgdata.DigestOf(picture.Bytes)
+		}
+		return irgdata.Digest{}
+	}
 	for _, l := range m.Modes {
-		for row, err := range rowsOf(t, dest, l, "prompt", "split", "draft_min_side", "reference", lostMode) {
+		for row, err := range rowsOf(t, dest, l, "prompt", "split", "draft_min_side", lostMode, "thinking", "draft_thinking", "reflection", "reference", "draft", "improved") {
 			if err != nil {
 				t.Fatal(err)
 			}
-			seen[row[0].(string)] = row[1].(string)
-			if row[1] != string(l.Split) || row[2] != 64.0 || math.IsNaN(row[2].(float64)) || len(row[3].(parquet.Image).Bytes) == 0 {
+			prompt := row[0].(string)
+			seen[prompt] = row[1].(string)
+			if row[1] != string(l.Split) || row[2] != 64.0 {
 				t.Errorf("row %v", row[:3])
 			}
+			got[prompt] = held{row[4], row[5], row[6], digest(row[7]), digest(row[8]), digest(row[9])}
 		}
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(held{})); diff != "" {
+		t.Error(diff)
 	}
 	splits := map[string]int{}
 	for _, split := range seen {
