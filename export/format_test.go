@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow/go/v15/parquet/file"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/irgdata/irgdata"
@@ -503,6 +504,86 @@ func rowsOf(t *testing.T, dest *blob.File, l export.ModeFiles, columns ...string
 				}
 			}
 		}
+	}
+}
+
+// TestCutsOfHF: row groups end at 100 rows or about 16 MiB, and files at about
+// their size, by the footers.
+func TestCutsOfHF(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it writes 40 MB of images thrice")
+	}
+	const rows, groupBytes, fileBytes, small, large = 100, 16 << 20, 20e6, 110, 95
+	heavyPicture := noise(t, 1)
+	store := newStore(t)
+	pictures := images.NewStore(store)
+	all := func(yield func(irgdata.Item[irgdata.Judged], error) bool) {
+		for i := range small + large {
+			it, err := item(t.Context(), 5*i, pictures)
+			if err == nil && i >= small {
+				var ref irgdata.ImageRef
+				ref, err = pictures.Put(t.Context(), append(bytes.Clone(heavyPicture), byte(i))) // what stands behind a PNG is not read
+				tr := &it.Value.Trajectory
+				tr.Pair.Image, tr.Pair.ID = ref, irgdata.PairID(tr.Pair.Prompt, ref.Digest)
+				tr.Slots[irgdata.SlotReference].Image, tr.Slots[irgdata.SlotImproved].Image = ref, ref
+			}
+			if !yield(it, err) || err != nil {
+				return
+			}
+		}
+	}
+	so := shardOptions(t, 2)
+	so.Bytes, so.RowGroupBytes = 64<<20, 8<<20
+	s, err := publishItems(t.Context(), store, all, pictures, so)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := formatOptions(t, export.HF, export.Selection{Mix: []export.Share{{Mode: "initial_full_learning", Weight: weight(1)}, {Weight: weight(0)}}})
+	o.FileBytes = fileBytes
+	dest := newStore(t)
+	m, _, err := export.Write(t.Context(), store, s, dest, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Modes) != 1 || m.Modes[0].Rows != small+large || len(m.Modes[0].Files) < 2 {
+		t.Fatalf("want %d rows of one mode in more than one file, got %+v", small+large, m.Modes)
+	}
+	largest := int64(len(heavyPicture)) + 64<<10 // a row
+	var full, heavy int
+	for i, f := range m.Modes[0].Files {
+		encoded, err := os.ReadFile(dest.URL(f.Path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := file.NewParquetReader(bytes.NewReader(encoded))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.NumRows() != f.Rows || r.NumRowGroups() != f.RowGroups {
+			t.Errorf("%s has %d rows in %d row groups, and the manifest says %+v", f.Path, r.NumRows(), r.NumRowGroups(), f)
+		}
+		last, lastGroup := i == len(m.Modes[0].Files)-1, int64(0)
+		for n := range r.NumRowGroups() {
+			group := r.MetaData().RowGroup(n)
+			lastGroup = group.TotalByteSize()
+			switch {
+			case group.NumRows() > rows || group.TotalByteSize() > groupBytes+largest:
+				t.Errorf("%s: row group %d has %d rows and %d bytes", f.Path, n, group.NumRows(), group.TotalByteSize())
+			case group.NumRows() == rows:
+				full++
+			case group.TotalByteSize() >= groupBytes*99/100: // cells are counted, not what they are encoded to
+				heavy++
+			case !last || n < r.NumRowGroups()-1:
+				t.Errorf("%s: row group %d ends with %d rows and %d bytes", f.Path, n, group.NumRows(), group.TotalByteSize())
+			}
+		}
+		if size := int64(len(encoded)); size >= fileBytes+lastGroup || size < fileBytes && !last {
+			t.Errorf("%s has %d bytes", f.Path, size)
+		}
+	}
+	if full == 0 || heavy == 0 {
+		t.Errorf("%d row groups end by their rows and %d by their bytes, want some of each", full, heavy)
 	}
 }
 
