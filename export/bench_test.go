@@ -35,7 +35,7 @@ import (
 const benchRows = 250
 
 // noise is a picture that does not compress.
-func noise(b *testing.B, seed uint64) []byte {
+func noise(b testing.TB, seed uint64) []byte {
 	b.Helper()
 	img := image.NewRGBA(image.Rect(0, 0, 360, 360))
 	random := rand.New(rand.NewPCG(seed, 0))

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"github.com/irgdata/irgdata"
@@ -226,7 +227,8 @@ func TestSnapshotIsAFunctionOfItsInput(t *testing.T) {
 }
 
 // TestExportHoldsEveryRow reads an export back as the loader would: each kept
-// trajectory once in each of its modes, in order, images and all.
+// trajectory once in each of its modes, in order, with its own texts and images
+// in the order of the mode.
 func TestExportHoldsEveryRow(t *testing.T) {
 	const n, ranks, workers = 60, 3, 2
 	store := newStore(t)
@@ -239,10 +241,13 @@ func TestExportHoldsEveryRow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, mode := range m.Modes {
-		var prompts []string
+	if len(m.Modes) != len(modes.All()) {
+		t.Fatalf("%d modes", len(m.Modes))
+	}
+	for i, mode := range modes.All() {
+		var got, want [][]part
 		groups := 0
-		for _, f := range mode.Files {
+		for _, f := range m.Modes[i].Files {
 			if err := blob.Verify(t.Context(), dest, f.Path, f.Digest); err != nil {
 				t.Error(err)
 			}
@@ -260,29 +265,17 @@ func TestExportHoldsEveryRow(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				var turns []struct {
-					Role    string
-					Content any
-				}
-				if err := json.Unmarshal([]byte(row[0].(string)), &turns); err != nil {
-					t.Fatal(err)
-				}
-				_, after, _ := strings.Cut(row[0].(string), "subject ")
-				number, _, _ := strings.Cut(after, " ")
-				prompts = append(prompts, number)
+				got = append(got, readConversation(t, row[0].(string)))
 			}
 		}
 		if groups%(ranks*workers) != 0 {
-			t.Errorf("%s has %d row groups, which %d × %d readers do not read whole", mode.Mode, groups, ranks, workers)
+			t.Errorf("%s has %d row groups, which %d × %d readers do not read whole", mode.Name, groups, ranks, workers)
 		}
-		var want []string
-		for i := range n {
-			if i%5 != 4 && !(mode.Mode == lostMode && i%7 == 0) {
-				want = append(want, fmt.Sprint(i))
-			}
+		for _, tr := range wantedTrajectories(t, n, mode.Name) {
+			want = append(want, conversationParts(mode, tr))
 		}
-		if strings.Join(prompts, " ") != strings.Join(want, " ") || int(mode.Rows) != len(want) {
-			t.Errorf("%s holds %v, want %v", mode.Mode, prompts, want)
+		if diff := cmp.Diff(want, got); diff != "" || int(m.Modes[i].Rows) != len(want) {
+			t.Errorf("%s has %d rows: %s", mode.Name, m.Modes[i].Rows, diff)
 		}
 	}
 	for _, name := range []string{"dataset_info.json", "parquet_info.json", "train_stage1.yaml", "train_stage2.yaml", "README.md"} {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow/go/v15/parquet/file"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/irgdata/irgdata"
@@ -424,8 +424,8 @@ func TestMDSRoundTrip(t *testing.T) {
 	compare(t, export.MDS, m, formatItems, got)
 }
 
-// TestHFRoundTrip reads the plain columns; export/readers reads the nested ones
-// with Hugging Face's datasets.
+// TestHFRoundTrip: each row has the messages and the images of its trajectory, in
+// the order of the mode, and the card and croissant.json tell of them.
 func TestHFRoundTrip(t *testing.T) {
 	t.Parallel()
 	store, s := snapshot(t, formatItems)
@@ -437,26 +437,34 @@ func TestHFRoundTrip(t *testing.T) {
 	m, dest := written(t, store, s, export.HF, export.Selection{Validation: 0.3})
 	files := tree(t, dest.URL("."))
 	for _, mode := range modes.All() {
-		var want, got []string
-		for _, x := range wantedExamples(formatItems, mode) {
-			want = append(want, x.prompt)
+		got, want := map[string][]part{}, map[string][]part{}
+		for _, tr := range wantedTrajectories(t, formatItems, mode.Name) {
+			want[tr.Pair.Prompt] = chatParts(t, mode, tr)
 		}
 		for _, l := range m.Modes {
 			if l.Mode != mode.Name {
 				continue
 			}
+			var chats [][]part
+			for _, f := range l.Files {
+				chats = append(chats, readChats(t, dest, f)...)
+			}
+			n := 0
 			for row, err := range rowsOf(t, dest, l, "prompt", "license") {
 				if err != nil {
 					t.Fatal(err)
 				}
-				got = append(got, row[0].(string))
+				prompt := row[0].(string)
+				if got[prompt] != nil {
+					t.Errorf("%s: %s is there twice", mode.Name, prompt)
+				}
+				got[prompt] = chats[n]
+				n++
 				if row[1] != "CC0-1.0" {
 					t.Errorf("the licence is %v", row[1])
 				}
 			}
 		}
-		slices.Sort(want)
-		slices.Sort(got)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s", mode.Name, diff)
 		}
@@ -499,21 +507,124 @@ func rowsOf(t *testing.T, dest *blob.File, l export.ModeFiles, columns ...string
 	}
 }
 
+// TestCutsOfHF: row groups end at 100 rows or about 16 MiB, and files at about
+// their size, by the footers.
+func TestCutsOfHF(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it writes 40 MB of images thrice")
+	}
+	const rows, groupBytes, fileBytes, small, large = 100, 16 << 20, 20e6, 110, 95
+	heavyPicture := noise(t, 1)
+	store := newStore(t)
+	pictures := images.NewStore(store)
+	all := func(yield func(irgdata.Item[irgdata.Judged], error) bool) {
+		for i := range small + large {
+			it, err := item(t.Context(), 5*i, pictures)
+			if err == nil && i >= small {
+				var ref irgdata.ImageRef
+				ref, err = pictures.Put(t.Context(), append(bytes.Clone(heavyPicture), byte(i))) // what stands behind a PNG is not read
+				tr := &it.Value.Trajectory
+				tr.Pair.Image, tr.Pair.ID = ref, irgdata.PairID(tr.Pair.Prompt, ref.Digest)
+				tr.Slots[irgdata.SlotReference].Image, tr.Slots[irgdata.SlotImproved].Image = ref, ref
+			}
+			if !yield(it, err) || err != nil {
+				return
+			}
+		}
+	}
+	so := shardOptions(t, 2)
+	so.Bytes, so.RowGroupBytes = 64<<20, 8<<20
+	s, err := publishItems(t.Context(), store, all, pictures, so)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := formatOptions(t, export.HF, export.Selection{Mix: []export.Share{{Mode: "initial_full_learning", Weight: weight(1)}, {Weight: weight(0)}}})
+	o.FileBytes = fileBytes
+	dest := newStore(t)
+	m, _, err := export.Write(t.Context(), store, s, dest, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Modes) != 1 || m.Modes[0].Rows != small+large || len(m.Modes[0].Files) < 2 {
+		t.Fatalf("want %d rows of one mode in more than one file, got %+v", small+large, m.Modes)
+	}
+	largest := int64(len(heavyPicture)) + 64<<10 // a row
+	var full, heavy int
+	for i, f := range m.Modes[0].Files {
+		encoded, err := os.ReadFile(dest.URL(f.Path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := file.NewParquetReader(bytes.NewReader(encoded))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.NumRows() != f.Rows || r.NumRowGroups() != f.RowGroups {
+			t.Errorf("%s has %d rows in %d row groups, and the manifest says %+v", f.Path, r.NumRows(), r.NumRowGroups(), f)
+		}
+		last, lastGroup := i == len(m.Modes[0].Files)-1, int64(0)
+		for n := range r.NumRowGroups() {
+			group := r.MetaData().RowGroup(n)
+			lastGroup = group.TotalByteSize()
+			switch {
+			case group.NumRows() > rows || group.TotalByteSize() > groupBytes+largest:
+				t.Errorf("%s: row group %d has %d rows and %d bytes", f.Path, n, group.NumRows(), group.TotalByteSize())
+			case group.NumRows() == rows:
+				full++
+			case group.TotalByteSize() >= groupBytes*99/100: // cells are counted, not what they are encoded to
+				heavy++
+			case !last || n < r.NumRowGroups()-1:
+				t.Errorf("%s: row group %d ends with %d rows and %d bytes", f.Path, n, group.NumRows(), group.TotalByteSize())
+			}
+		}
+		if size := int64(len(encoded)); size >= fileBytes+lastGroup || size < fileBytes && !last {
+			t.Errorf("%s has %d bytes", f.Path, size)
+		}
+	}
+	if full == 0 || heavy == 0 {
+		t.Errorf("%d row groups end by their rows and %d by their bytes, want some of each", full, heavy)
+	}
+}
+
 func TestTrajectoriesRoundTrip(t *testing.T) {
 	t.Parallel()
 	store, s := snapshot(t, formatItems)
 	m, dest := written(t, store, s, export.Parquet, export.Selection{Validation: 0.3})
 	seen := map[string]string{}
+	type held struct {
+		thinking, draftThinking, reflection any
+		reference, draft, improved          irgdata.Digest
+	}
+	got, want := map[string]held{}, map[string]held{}
+	for _, tr := range wantedTrajectories(t, formatItems, "") {
+		text := func(s irgdata.Slot) any { return tr.Slots[s].Text }
+		want[tr.Pair.Prompt] = held{ // the improved image is the reference, and not there twice
+			text(irgdata.SlotThinking), text(irgdata.SlotDraftThinking), text(irgdata.SlotReflection),
+			tr.Pair.Image.Digest, tr.Slots[irgdata.SlotDraft].Image.Digest, irgdata.Digest{},
+		}
+	}
+	digest := func(cell any) irgdata.Digest {
+		if picture, ok := cell.(parquet.Image); ok {
+			return irgdata.DigestOf(picture.Bytes)
+		}
+		return irgdata.Digest{}
+	}
 	for _, l := range m.Modes {
-		for row, err := range rowsOf(t, dest, l, "prompt", "split", "draft_min_side", "reference", lostMode) {
+		for row, err := range rowsOf(t, dest, l, "prompt", "split", "draft_min_side", lostMode, "thinking", "draft_thinking", "reflection", "reference", "draft", "improved") {
 			if err != nil {
 				t.Fatal(err)
 			}
-			seen[row[0].(string)] = row[1].(string)
-			if row[1] != string(l.Split) || row[2] != 64.0 || math.IsNaN(row[2].(float64)) || len(row[3].(parquet.Image).Bytes) == 0 {
+			prompt := row[0].(string)
+			seen[prompt] = row[1].(string)
+			if row[1] != string(l.Split) || row[2] != 64.0 {
 				t.Errorf("row %v", row[:3])
 			}
+			got[prompt] = held{row[4], row[5], row[6], digest(row[7]), digest(row[8]), digest(row[9])}
 		}
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(held{})); diff != "" {
+		t.Error(diff)
 	}
 	splits := map[string]int{}
 	for _, split := range seen {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,9 +14,11 @@ import (
 
 	"github.com/irgdata/irgdata/annotate"
 	"github.com/irgdata/irgdata/export"
+	"github.com/irgdata/irgdata/export/loader"
 	"github.com/irgdata/irgdata/filter"
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/manifests"
+	"github.com/irgdata/irgdata/modes"
 )
 
 func buildCommand() *cobra.Command {
@@ -251,8 +254,26 @@ func (d *dataset) exports(ctx context.Context, s manifests.Snapshot) (all []expo
 			return all, err
 		}
 		all = append(all, e)
+		if lacks := e.lacks(); lacks != "" {
+			d.log.Warn("training fails on this export alone, unless it is mixed with other data: " + lacks)
+		}
 	}
 	return all, nil
+}
+
+// lacks says what every pack of the trainer needs and no exported mode brings, ""
+// for none.
+func (e exported) lacks() string {
+	if e.refused != nil || e.m.Form != export.IRG {
+		return ""
+	}
+	var details []string
+	for _, l := range loader.Lacks(slices.DeleteFunc(modes.All(), func(m modes.Mode) bool {
+		return !slices.ContainsFunc(e.m.Modes, func(f export.ModeFiles) bool { return f.Mode == m.Name })
+	})) {
+		details = append(details, l.Detail)
+	}
+	return strings.Join(details, "; ")
 }
 
 // export writes the snapshot in a format. Too few rows for the trainer's are no

@@ -18,7 +18,7 @@ import (
 	"github.com/irgdata/irgdata/internal/tokenizer"
 )
 
-// exitLost says that the trainer would not read all of an export.
+// exitLost says that the trainer would not read all of an export, or fail on it.
 const exitLost = 3
 
 // checkFlags are those of `export check`.
@@ -39,11 +39,12 @@ func exportCheckCommand() *cobra.Command {
 		Long: `Reads an export, of irgdata or of anybody, as the data loader of the official IRG
 training code does, and says how many rows, images and tokens each mode's
 readers get, and what is dropped, dealt to nobody, or read otherwise than it was
-written. DIR holds a folder of Parquet files for each mode; it may also be such a
+written, and what every pack of the training needs and these modes do not bring.
+DIR holds a folder of Parquet files for each mode; it may also be such a
 folder, or a parquet_info file. What the export says of itself is not trusted.
 
-Exit codes: 0 all of it is read, 3 something is lost, 1 it could not be read, 2
-the command line is wrong.`,
+Exit codes: 0 all of it is read and can be trained on, 3 something is lost, or
+lacks that every pack needs, 1 it could not be read, 2 the command line is wrong.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usagef("want one export: irgdata export check DIR --ranks 8 --workers 8")
@@ -72,8 +73,12 @@ the command line is wrong.`,
 			} else {
 				printCheck(cmd.OutOrStdout(), args[0], r)
 			}
-			if err == nil && !r.Whole() {
+			switch {
+			case err != nil:
+			case !r.AllRead():
 				err = &exitError{exitLost, errors.New("the trainer would not read all of the export as it was written")}
+			case !r.Whole():
+				err = &exitError{exitLost, errors.New("the trainer would read all of the export and fail, if it is trained on alone")}
 			}
 			return err
 		},
@@ -174,7 +179,13 @@ func printCheck(w io.Writer, at string, r loader.Report) {
 			fmt.Fprintf(w, "  %s: %s, first in %s: %s\n", f.Rule, affected(f), here(f.Where), f.Detail)
 		}
 	}
-	if r.Whole() {
+	if len(r.Lacks) > 0 {
+		fmt.Fprintf(w, "\npacks\n")
+	}
+	for _, l := range r.Lacks {
+		fmt.Fprintf(w, "  %s: %s\n", l.Rule, l.Detail)
+	}
+	if r.AllRead() {
 		fmt.Fprintf(w, "\nAll of it is read, by every reader.\n")
 	}
 }

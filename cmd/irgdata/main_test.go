@@ -13,8 +13,8 @@ import (
 // processes that are killed or measured.
 func TestMain(m *testing.M) {
 	servers.SuperviseIfAsked()
-	if root := os.Getenv(measureIn); root != "" {
-		os.Exit(measure(root))
+	if what := os.Getenv(measureWhat); what != "" {
+		os.Exit(measure(what, os.Getenv(measureIn)))
 	}
 	testscript.Main(m, map[string]func(){
 		"irgdata": func() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) },

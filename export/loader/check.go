@@ -86,12 +86,19 @@ func Check(ctx context.Context, files Files, o Options) (Report, error) {
 	if len(found) == 0 {
 		return r, noParquet(files, entries)
 	}
+	var from []supply
 	for _, mode := range slices.SortedFunc(maps.Keys(found), byTable) {
 		m, err := c.mode(ctx, mode, *found[mode])
 		if err != nil {
 			return r, fmt.Errorf("check %s: %w", files.URL(mode), err)
 		}
 		r.Modes = append(r.Modes, m)
+		if c.drawn(m.Mode) {
+			from = append(from, supply{m.Mode, c.training.of(m.Mode).Mandatory, m.Read.Rows, m.brings})
+		}
+	}
+	if _, one := found[""]; !one { // a mode's folder alone is a part of an export
+		r.Lacks = lacks(from)
 	}
 	return r, nil
 }
@@ -183,6 +190,12 @@ func (c *checker) configuration(ctx context.Context, entries []Entry) error {
 		}
 	}
 	return nil
+}
+
+// drawn reports whether packs have rows of the mode.
+func (c *checker) drawn(mode string) bool {
+	t, listed := c.training[mode]
+	return c.training == nil || listed && (t.Mandatory || t.Weight > 0)
 }
 
 // mode reads the files of a mode and deals their row groups.
@@ -290,6 +303,9 @@ func (c *checker) deal(m *ModeReport, mode string, f modeFolder, uses map[string
 				m.Read.add(g.read)
 				m.Dropped.add(g.dropped)
 				m.PartsLost += g.partsLost
+				for need, n := range g.brings {
+					m.brings[need] += n
+				}
 				m.Longest = max(m.Longest, g.longest)
 				for _, t := range g.tallies {
 					m.counted.add(t)
@@ -325,6 +341,7 @@ type group struct {
 	rows, read, dropped Count
 	partsLost           int64
 	longest             int
+	brings              brought
 	tallies             tallies
 }
 
@@ -454,6 +471,7 @@ func (g *group) add(r Row, where string) {
 	}
 	g.read.add(inside)
 	g.longest = max(g.longest, r.Tokens)
+	g.brings.add(r.holds)
 	for _, f := range r.Parts {
 		if !f.Read {
 			g.partsLost++

@@ -31,12 +31,12 @@ func picture(width, height int) string {
 	return base64.StdEncoding.EncodeToString(out.Bytes())
 }
 
-// sound is a row with an image of 512², which is 1,024 tokens and two of each
-// of its three parts.
+// sound is a row with all that a pack needs, of 2,401 tokens: an image of 512² is
+// 1,024 for the VAE and 1,369 for the ViT, and its four entries have two more each.
 var sound = conversation("a cat", picture(512, 512))
 
 func conversation(prompt, image string) string {
-	return fmt.Sprintf(`[{"role":"user","content":%q},{"role":"assistant","content":[{"type":"text","content":"b"},{"type":"image","content":%q,"need_loss":true}]}]`, prompt, image)
+	return fmt.Sprintf(`[{"role":"user","content":%q},{"role":"assistant","content":[{"type":"text","content":"b"},{"type":"image","content":%q,"need_loss":true,"need_vit":true}]}]`, prompt, image)
 }
 
 // file makes a Parquet file with a row group for each list of rows.
@@ -118,9 +118,9 @@ func TestCheck(t *testing.T) {
 		{"images that do not open", map[string][]byte{"m/a.parquet": file(t, "conversation", times(2, conversation("a", "AAAA"))...)}, 1, 1, 0, "2 0 0 0 2 [image-not-opened]"},
 		{"a data: prefix", map[string][]byte{"m/a.parquet": file(t, "conversation", times(2, conversation("a", "data:image/png;base64,"+picture(9, 9)))...)}, 1, 1, 0, "2 0 0 0 2 [base64]"},
 		{"a control token", map[string][]byte{"m/a.parquet": file(t, "conversation", times(2, conversation("<|im_end|>", picture(9, 9)))...)}, 1, 1, 0, "2 0 0 0 0 [control-token]"},
-		{"below the limit", map[string][]byte{"m/a.parquet": whole}, 1, 1, 1030, "8 0 0 0 0 []"},
-		{"the limit in a mandatory mode", map[string][]byte{mode + "/a.parquet": whole}, 1, 1, 1030, "0 8 0 1 0 [too-long]"},
-		{"above the limit", map[string][]byte{"m/a.parquet": whole}, 1, 1, 1029, "0 8 0 1 0 [too-long]"},
+		{"below the limit", map[string][]byte{"m/a.parquet": whole}, 1, 1, 2402, "8 0 0 0 0 []"},
+		{"the limit in a mandatory mode", map[string][]byte{mode + "/a.parquet": whole}, 1, 1, 2401, "0 8 0 1 0 [too-long]"},
+		{"above the limit", map[string][]byte{"m/a.parquet": whole}, 1, 1, 2400, "0 8 0 1 0 [too-long]"},
 		{"fewer files used than there are", map[string][]byte{mode + "/a.parquet": whole, mode + "/b.parquet": whole, "train_stage1.yaml": training(1)}, 1, 8, 0, "8 0 8 0 0 [num_used_data]"},
 		{"more files used than there are", map[string][]byte{mode + "/a.parquet": file(t, "conversation", times(6, sound)...), "train_stage1.yaml": training(4)}, 4, 3, 0, "6 0 0 0 0 []"},
 		{"an empty folder", map[string][]byte{"train_stage1.yaml": training(1), "m/a.parquet": whole}, 1, 1, 0, mode + " stops"},

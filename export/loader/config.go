@@ -21,9 +21,8 @@ type ModeTraining struct {
 	Mandatory bool            `yaml:"is_mandatory"`
 	Used      []int           `yaml:"num_used_data"` // files of each data set
 
-	// These do not matter here.
 	Weight float64 `yaml:"weight"`
-	Resume bool    `yaml:"resume_data_status"`
+	Resume bool    `yaml:"resume_data_status"` // does not matter here
 }
 
 // maxTraining is far more than a configuration has.

@@ -15,6 +15,8 @@ type Report struct {
 	Limit      int          `json:"max_tokens"`
 	TextTokens bool         `json:"text_tokens"`
 	Modes      []ModeReport `json:"modes"`
+	// Lacks says what packs of all that is read lack.
+	Lacks []Lack `json:"lacks,omitempty"`
 }
 
 // ModeReport is about one mode. Rows = Read + Dropped + Unread.
@@ -42,6 +44,7 @@ type ModeReport struct {
 	UnreadGroups []RowGroup `json:"unread_row_groups,omitempty"`
 
 	counted tallies
+	brings  brought // by the rows that are read
 }
 
 // RowGroup names a row group of a file, from 0.
@@ -123,8 +126,12 @@ func weight(read bool) int {
 	return 0
 }
 
-// Whole reports whether everything is read as it was written.
-func (r Report) Whole() bool {
+// Whole reports whether everything is read as it was written, and can be trained
+// on.
+func (r Report) Whole() bool { return r.AllRead() && len(r.Lacks) == 0 }
+
+// AllRead reports whether everything is read as it was written.
+func (r Report) AllRead() bool {
 	return !slices.ContainsFunc(r.Modes, func(m ModeReport) bool { return !m.Whole() })
 }
 

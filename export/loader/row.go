@@ -43,6 +43,11 @@ const (
 	RuleControl = "control-token"
 	RuleDamaged = "image-damaged"
 	RuleSeen    = "image-seen-otherwise"
+	// Of packs: training on the export alone fails.
+	RuleNoVAE       = "no-vae-image"
+	RuleNoViT       = "no-vit-image"
+	RuleNoTextLoss  = "no-text-loss"
+	RuleNoImageLoss = "no-image-loss"
 )
 
 // Parser makes of a row what the loader and the packer make of it. It is safe
@@ -70,6 +75,8 @@ type Row struct {
 	// Texts, Images and Tokens count what is read of the row, or would be if it
 	// were not too long. An image that enters twice is one image.
 	Texts, Images, Tokens int
+
+	holds holds
 }
 
 // Finding is something about a row or a part that the loader keeps to itself.
@@ -145,7 +152,7 @@ func (r *rowParser) conversation(v any) *Finding {
 				r.lostTurn(RuleUser, content, "a user turn's content is "+kind(content)+", want a text")
 				continue
 			}
-			lost = r.text(text, turn)
+			lost = r.text(text, turn, false)
 		case "assistant":
 			parts, ok := content.([]any)
 			if !ok {
@@ -193,7 +200,7 @@ func (r *rowParser) assistant(parts []any) *Finding {
 			if !ok {
 				return raised("a text is %s", kind(content))
 			}
-			if lost := r.text(text, part); lost != nil {
+			if lost := r.text(text, part, true); lost != nil {
 				return lost
 			}
 		case "image":
@@ -208,13 +215,19 @@ func (r *rowParser) assistant(parts []any) *Finding {
 	return nil
 }
 
-func (r *rowParser) text(text string, fields map[string]any) *Finding {
+// text reads a text; loss is what a missing need_loss means.
+func (r *rowParser) text(text string, fields map[string]any, loss bool) *Finding {
 	if !utf8.ValidString(text) {
 		return &Finding{Rule: RuleSurrogate, Detail: "a text holds half a surrogate pair, which has no UTF-8"}
 	}
-	if v, ok := fields["need_loss"]; ok && !integral(v) {
-		return raised("need_loss is %s, want true or false", kind(v))
+	if v, ok := fields["need_loss"]; ok {
+		n, ok := integer(v)
+		if !ok {
+			return raised("need_loss is %s, want true or false", kind(v))
+		}
+		loss = n == 1
 	}
+	r.holds.textLoss = r.holds.textLoss || loss
 	if token := ControlToken(text); token != "" {
 		r.part(Finding{Rule: RuleControl, Detail: "a text holds " + token + ", which becomes the control token", Text: true, Read: true})
 	}
@@ -252,6 +265,9 @@ func (r *rowParser) image(content any, fields map[string]any) *Finding {
 	r.plan += entries
 	r.Tokens += tokens
 	r.Images++
+	r.holds.vae = r.holds.vae || loss || vae
+	r.holds.vit = r.holds.vit || vit
+	r.holds.imageLoss = r.holds.imageLoss || loss
 	return r.seen(encoded, info)
 }
 
@@ -297,18 +313,21 @@ func truthy(v any) bool {
 	return true
 }
 
-// integral reports whether Python's int takes the JSON value.
-func integral(v any) bool {
+// integer is Python's int of a JSON value, if it takes it.
+func integer(v any) (n int64, ok bool) {
 	switch v := v.(type) {
 	case bool:
-		return true
+		if v {
+			n = 1
+		}
+		return n, true
 	case float64:
-		return !math.IsNaN(v) && !math.IsInf(v, 0)
+		return int64(v), !math.IsNaN(v) && !math.IsInf(v, 0)
 	case string:
-		_, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
-		return err == nil
+		n, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
+		return n, err == nil
 	}
-	return false
+	return 0, false
 }
 
 // kind names the JSON type of a value.

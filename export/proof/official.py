@@ -309,10 +309,10 @@ def pack(args, data, tokenizer):
             setattr(packed, name, value)
         loader = iter(DataLoader(packed, batch_size=1, num_workers=2, collate_fn=data.dataset_base.collate_wrapper()))
         packs = [next(loader).to_dict() for _ in range(2)]
-    needed = {"padded_images", "packed_vit_tokens", "packed_label_ids", "packed_timesteps"}
     for p in packs:
-        if needed - p.keys():
-            sys.exit(f"a pack lacks {needed - p.keys()}")
+        lacking = [name for name in ("padded_images", "packed_vit_tokens", "ce_loss_indexes", "mse_loss_indexes") if len(p.get(name, ())) == 0]
+        if lacking:
+            sys.exit(f"a pack lacks {lacking}")
     print(f"  packs of {', '.join(str(p['sequence_length']) for p in packs)} tokens, each with VAE and ViT images and both losses")
 
 

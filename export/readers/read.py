@@ -3,13 +3,15 @@
     python export/readers/read.py EXPORT...
 
 Each EXPORT is a folder that `irgdata export --format …` wrote. What is read is
-compared with export.json: rows of each mode and split, images that decode, and
-as many images in each chat as beside it. A library that is not installed fails
+compared with export.json: rows of each mode and split, images that decode and have
+the digest that they are named by, and as many images in each chat as beside it.
+Whether they are the snapshot's is for ../proof/readers.py to say. A library that is not installed fails
 the formats that need it; requirements.txt has those of all formats but mds, mds.txt
 that of mds. The exit status is 1 if something is not as it should be.
 """
 
 import glob
+import hashlib
 import json
 import os
 import sys
@@ -30,6 +32,11 @@ def look(image):
         raise Mismatch(f"an image of {image.size}")
 
 
+def named(path, encoded):
+    """Images are named by their digest."""
+    expect("the digest of an image", hashlib.sha256(encoded).hexdigest(), os.path.basename(path).split(".")[0])
+
+
 def image_parts(messages):
     return sum(part["type"] == "image" for m in messages for part in m["content"])
 
@@ -39,7 +46,7 @@ def read_hf(root, modes):
     import mlcroissant
 
     expect("configurations", sorted(datasets.get_dataset_config_names(root)), sorted({m["mode"] for m in modes}))
-    seen = {}
+    seen, begins = {}, {}
     for m in modes:
         d = datasets.load_dataset(root, m["mode"], split=m["split"])
         expect(f"rows of {m['mode']}", len(d), m["rows"])
@@ -52,6 +59,14 @@ def read_hf(root, modes):
                 look(image)
             # A pair is in one split, in all configurations.
             expect(f"the split of {row['id']}", seen.setdefault(row["id"], m["split"]), m["split"])
+        kind = m["mode"].split("_")[0]
+        for row in d.cast_column("images", datasets.List(datasets.Image(decode=False))):
+            for image in row["images"]:
+                named(image["path"], image["bytes"])
+            # The initial modes begin with the reference, the improving ones with the draft.
+            for image in row["images"][:1]:
+                first = begins.setdefault((row["id"], kind), image["path"])
+                expect(f"the first image of {row['id']} in {m['mode']}", image["path"], first)
     for path in glob.glob(f"{root}/*/*.parquet"):
         import pyarrow.parquet as pq
 
@@ -119,7 +134,6 @@ def read_llava(root, modes):
 
 
 def read_jsonl(root, modes):
-    import hashlib
     import io
 
     import datasets
@@ -134,7 +148,7 @@ def read_jsonl(root, modes):
             expect("image parts", image_parts(row["messages"]), len(row["images"]))
             for image in row["images"]:
                 encoded = open(f"{root}/{image}", "rb").read()
-                expect("the digest", hashlib.sha256(encoded).hexdigest(), os.path.basename(image).split(".")[0])
+                named(image, encoded)
                 look(Image.open(io.BytesIO(encoded)))
 
 
