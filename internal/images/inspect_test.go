@@ -14,11 +14,12 @@ import (
 	"github.com/irgdata/irgdata/internal/images"
 )
 
-// bomb is a PNG of 33 bytes of header that claims the size.
-func bomb(width, height uint32) []byte {
+// bomb is a PNG without a pixel that claims the size, with some chunks more.
+func bomb(width, height uint32, chunks ...[]byte) []byte {
 	header := binary.BigEndian.AppendUint32(nil, width)
 	header = binary.BigEndian.AppendUint32(header, height)
-	return append([]byte("\x89PNG\r\n\x1a\n"), pngChunk("IHDR", append(header, 8, 2, 0, 0, 0))...)
+	b := append([]byte("\x89PNG\r\n\x1a\n"), pngChunk("IHDR", append(header, 8, 2, 0, 0, 0))...)
+	return append(append(b, bytes.Join(chunks, nil)...), pngChunk("IDAT", nil)...)
 }
 
 func pngChunk(name string, data []byte) []byte {
@@ -106,7 +107,11 @@ func TestInspectRefuses(t *testing.T) {
 		"jpeg xl in boxes": {[]byte("\x00\x00\x00\x0cJXL \r\n\x87\n"), "the image is JPEG XL"},
 		"jpeg 2000":        {[]byte("\x00\x00\x00\x0cjP  \r\n\x87\n"), "the image is JPEG 2000"},
 		"big tiff":         {[]byte("II+\x00\x08\x00\x00\x00"), "it is a BigTIFF"},
-		"no frame header":  {[]byte("\xff\xd8\xff\xd9"), "the JPEG cannot be read: it has no frame header"},
+		"no scan":          {[]byte("\xff\xd8\xff\xd9"), "the JPEG cannot be read: it is cut off"},
+		"no frame header":  {[]byte("\xff\xd8\xff\xda\x00\x02"), "the JPEG cannot be read: it has no frame header"},
+		"wrong marker":     {[]byte("\xff\xd8\xff\x05"), "the JPEG cannot be read: it has the marker 0x5"},
+		"checksum":         {patched("rgb.png", after("IHDR", 4+13), 0), `the checksum of its chunk "IHDR" is wrong`},
+		"end without data": {patched("rgb.png", after("IDAT", 0), 'I', 'E', 'N', 'D'), "it has no picture"},
 		"bomb":             {bomb(100_000, 100_000), "the image has 100000×100000 pixels, want at least 1×1 and at most 200000000 in all"},
 		"overflowing":      {bomb(1<<31-1, 1<<31-1), "pixels, want at least 1×1 and at most 200000000 in all"},
 		"no pixels":        {bomb(0, 5), "the image has 0×5 pixels"},
@@ -155,8 +160,8 @@ func TestCompressedMetadata(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	profile := append(bomb(24, 16), pngChunk("iCCP", append([]byte("x\x00\x00"), packed.Bytes()...))...)
-	text := append(bomb(24, 16), pngChunk("zTXt", append([]byte("x\x00\x00"), packed.Bytes()...))...)
+	profile := bomb(24, 16, pngChunk("iCCP", append([]byte("x\x00\x00"), packed.Bytes()...)))
+	text := bomb(24, 16, pngChunk("zTXt", append([]byte("x\x00\x00"), packed.Bytes()...)))
 	for name, c := range map[string]struct {
 		encoded []byte
 		most    uint64
