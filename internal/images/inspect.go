@@ -11,9 +11,10 @@ import (
 	"github.com/irgdata/irgdata"
 )
 
-// MaxPixels is the most pixels that an image may have: the official loader's
-// PIL.Image.MAX_IMAGE_PIXELS. It bounds what a decode can cost.
-const MaxPixels = 200_000_000
+// MaxPixels is the most pixels that an image may have: Pillow raises beyond twice
+// Image.MAX_IMAGE_PIXELS, which the official loader sets to 200,000,000. It bounds
+// what a decode can cost.
+const MaxPixels = 2 * 200_000_000
 
 // Info is what the header of an encoded image says of it.
 type Info struct {

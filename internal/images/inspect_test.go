@@ -86,6 +86,9 @@ func TestInspectRefuses(t *testing.T) {
 	after := func(mark string, n int) func([]byte) int {
 		return func(b []byte) int { return bytes.LastIndex(b, []byte(mark)) + n }
 	}
+	entry := func(tag int) func([]byte) int { // of a TIFF, in its first directory
+		return func(b []byte) int { return bytes.Index(b, []byte{byte(tag), byte(tag >> 8)}) }
+	}
 	for name, c := range map[string]struct {
 		encoded []byte
 		problem string
@@ -112,10 +115,14 @@ func TestInspectRefuses(t *testing.T) {
 		"wrong marker":     {[]byte("\xff\xd8\xff\x05"), "the JPEG cannot be read: it has the marker 0x5"},
 		"checksum":         {patched("rgb.png", after("IHDR", 4+13), 0), `the checksum of its chunk "IHDR" is wrong`},
 		"end without data": {patched("rgb.png", after("IDAT", 0), 'I', 'E', 'N', 'D'), "it has no picture"},
-		"bomb":             {bomb(100_000, 100_000), "the image has 100000×100000 pixels, want at least 1×1 and at most 200000000 in all"},
-		"overflowing":      {bomb(1<<31-1, 1<<31-1), "pixels, want at least 1×1 and at most 200000000 in all"},
+		"kind of a tag":    {patched("rgb.tiff", entry(256), 0, 1, 2), "its tag 256 holds no integers but type 2"},
+		"no compression":   {patched("rgb.tiff", entry(259), 3, 1, 3, 0, 1, 0, 0, 0, 99), "its compression is 99"},
+		"odd bits":         {patched("rgb.tiff", entry(277), 21, 1, 3, 0, 1, 0, 0, 0, 2), "Pillow has no mode for"},
+		"bomb":             {bomb(100_000, 100_000), "the image has 100000×100000 pixels, want at least 1×1 and at most 400000000 in all"},
+		"overflowing":      {bomb(1<<31-1, 1<<31-1), "pixels, want at least 1×1 and at most 400000000 in all"},
 		"no pixels":        {bomb(0, 5), "the image has 0×5 pixels"},
-		"most that is ok":  {bomb(20_000, 10_000), ""},
+		"most that is ok":  {bomb(20_000, 20_000), ""},
+		"a line too many":  {bomb(20_000, 20_001), "the image has 20000×20001 pixels"},
 		"large frame of a png": {patched("animated.png", after("fcTL", 4+4), 0, 1, 0, 0),
 			"frame 2 of 65536×16 pixels at 0,0 has no place on the canvas of 24×16"},
 		"large frame of a webp": {patched("animated-part.webp", after("ANMF", 8+6), 0xff, 0xff, 0xff),
@@ -126,12 +133,8 @@ func TestInspectRefuses(t *testing.T) {
 		"large frame of a gif": {patched("uncovered.gif", func(b []byte) int { return bytes.Index(b, []byte{',', 4, 0, 4, 0}) + 5 }, 0xff, 0xff),
 			"frame 1 of 65535×8 pixels at 4,4 has no place on the canvas of 24×16"},
 	} {
-		info, err := images.Inspect(c.encoded, "")
+		_, err := images.Inspect(c.encoded, "")
 		switch {
-		case c.problem == "" && name == "large picture of a webp":
-			if err == nil || !strings.Contains(err.Error(), "16384×16384 pixels") {
-				t.Errorf("%s: got %+v, %v", name, info, err)
-			}
 		case c.problem == "" && err != nil:
 			t.Errorf("%s: %v", name, err)
 		case c.problem != "" && (err == nil || !strings.Contains(err.Error(), c.problem)):
