@@ -56,7 +56,19 @@ type Info struct {
 	unsupported string
 	// cut says that the header's lengths reach beyond the end of the bytes.
 	cut bool
+	// libtiff decodes a compressed TIFF.
+	libtiff bool
 }
+
+// LostIfDamaged reports whether the trainer's Pillow raises for pixels that do
+// not decode to their end, and the trainer sees no image. LOAD_TRUNCATED_IMAGES
+// makes it fill up others, but not those that libwebp (WebPImagePlugin._get_next)
+// or libtiff (TiffImageFile._load_libtiff) decodes.
+func (i Info) LostIfDamaged() bool { return i.Format == irgdata.FormatWebP || i.libtiff }
+
+// ErrUnsupported is said of an image that [Decode] does not decode, and the
+// trainer may.
+var ErrUnsupported = errors.New("not decoded here")
 
 // Colour says what the samples of an image are.
 type Colour string

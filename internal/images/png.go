@@ -53,7 +53,7 @@ func inspectPNG(encoded []byte) (Info, error) {
 		}
 		rest = after[min(checksum, len(after)):]
 	}
-	if !p.picture {
+	if !p.picture || !p.lastSeen && len(rest) >= 4 && len(rest) < head && binary.BigEndian.Uint32(rest) > 0 {
 		return p.Info, errCut
 	}
 	return p.Info, nil

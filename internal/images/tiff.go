@@ -87,6 +87,7 @@ func inspectTIFF(encoded []byte) (Info, error) {
 		info.Alpha = AlphaChannel
 	}
 	compression := d.number(tagCompression, 1)
+	info.libtiff = compression != 1
 	info.faxInverted = photometric == 1 && (compression == 3 || compression == 4)
 	switch {
 	// The decoder does not look at these and would return other pixels.
