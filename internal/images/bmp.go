@@ -76,7 +76,7 @@ func inspectBMP(encoded []byte) (Info, error) {
 			masks[3] = 0
 		}
 		if !slices.Contains(bmpMasks[bits], masks) {
-			return info, fmt.Errorf("Pillow does not know the masks %x of its colours", masks)
+			return info, fmt.Errorf("the masks of its colours are %x, which Pillow does not know", masks)
 		}
 	case runs8, runs4:
 		info.unsupported = "compression"

@@ -117,7 +117,7 @@ func TestInspectRefuses(t *testing.T) {
 		"end without data": {patched("rgb.png", after("IDAT", 0), 'I', 'E', 'N', 'D'), "it has no picture"},
 		"kind of a tag":    {patched("rgb.tiff", entry(256), 0, 1, 2), "its tag 256 holds no integers but type 2"},
 		"no compression":   {patched("rgb.tiff", entry(259), 3, 1, 3, 0, 1, 0, 0, 0, 99), "its compression is 99"},
-		"odd bits":         {patched("rgb.tiff", entry(277), 21, 1, 3, 0, 1, 0, 0, 0, 2), "Pillow has no mode for"},
+		"odd bits":         {patched("rgb.tiff", entry(277), 21, 1, 3, 0, 1, 0, 0, 0, 2), "for which Pillow has no mode"},
 		"bomb":             {bomb(100_000, 100_000), "the image has 100000×100000 pixels, want at least 1×1 and at most 400000000 in all"},
 		"overflowing":      {bomb(1<<31-1, 1<<31-1), "pixels, want at least 1×1 and at most 400000000 in all"},
 		"no pixels":        {bomb(0, 5), "the image has 0×5 pixels"},

@@ -176,7 +176,7 @@ func openTIFF(d directory) error {
 	}
 	key := fmt.Sprint(photometric, format, fill, bits, extra)
 	if !tiffModes.MatchString(key) && (d.order != binary.LittleEndian || !tiffModesLittleEndian.MatchString(key)) {
-		return fmt.Errorf("Pillow has no mode for its photometric interpretation, sample formats, fill order, bits and extra samples %s", key)
+		return fmt.Errorf("its photometric interpretation, sample formats, fill order, bits and extra samples are %s, for which Pillow has no mode", key)
 	}
 	if colours, ok := d.count(tagColorMap); photometric == 3 && (!ok || colours > 3*256) {
 		return errors.New("its palette is missing or too large")
@@ -185,7 +185,7 @@ func openTIFF(d directory) error {
 		return nil // libtiff looks for the strips
 	}
 	if tiffNoRaw.MatchString(key) {
-		return fmt.Errorf("Pillow has no raw mode for %s", key)
+		return fmt.Errorf("its photometric interpretation, sample formats, fill order, bits and extra samples are %s, which Pillow reads compressed alone", key)
 	}
 	number, rows, tileWidth := strips, height, width
 	if stripped {
