@@ -106,7 +106,7 @@ func TestImagesThatTheTrainerMisreads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	damaged = damaged[:len(damaged)*3/4]
+	damaged = damaged[:len(damaged)-40] // within the scan: its headers are whole
 	store := newStore(t)
 	pictures := images.NewStore(store)
 	s, err := publishItems(t.Context(), store, func(yield func(irgdata.Item[irgdata.Judged], error) bool) {

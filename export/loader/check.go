@@ -404,45 +404,26 @@ func (c *checker) group(ctx context.Context, r *parquet.Reader, e Entry, index i
 		all := Count{Rows: g.rows.Rows}
 		return group{rows: all, dropped: all, tallies: tallies{rule: {Rule: rule, Rows: all.Rows, Where: c.where(e, index, -1), Detail: detail}}}, nil
 	}
-	columns, at := readable(r)
-	if at < 0 {
-		return lost(RuleNoConversation, "the file has no column conversation that holds texts")
+	column, found := frame(r)
+	if found != nil {
+		return lost(found.Rule, found.Detail)
+	}
+	// The whole row group is made a DataFrame, which raises for any column.
+	if err := r.Check(ctx, index, column); err != nil {
+		return lost(RuleGroup, err.Error())
 	}
 	n := 0
-	for row, err := range r.Group(ctx, index, columns...) {
+	for row, err := range r.Group(ctx, index, column) {
 		if err != nil {
 			return lost(RuleGroup, err.Error())
 		}
-		for i, cell := range row {
-			if text, ok := cell.(string); ok && !utf8.ValidString(text) {
-				// The whole row group is made a table of pandas, which raises.
-				return lost(RuleGroup, fmt.Sprintf("a text of column %s is not UTF-8", columns[i]))
-			}
+		if text, ok := row[0].(string); ok && !utf8.ValidString(text) {
+			return lost(RuleGroup, "a text of column "+column+" is not UTF-8")
 		}
-		g.add(p.parse(row[at]), c.where(e, index, n))
+		g.add(p.parse(row[0]), c.where(e, index, n))
 		n++
 	}
 	return g, nil
-}
-
-// readable lists the columns of a file, each once, and where conversation is
-// among them; -1 if it is not there, or there twice.
-func readable(r *parquet.Reader) (names []string, conversation int) {
-	conversation = -1
-	seen := map[string]int{}
-	for _, column := range r.Columns() {
-		seen[column.Name]++
-	}
-	for _, column := range r.Columns() {
-		if seen[column.Name] > 1 {
-			continue
-		}
-		if column.Name == "conversation" && (column.Kind == parquet.String || column.Kind == parquet.Picture) {
-			conversation = len(names)
-		}
-		names = append(names, column.Name)
-	}
-	return names, conversation
 }
 
 // parse makes a row of a cell: json.loads takes texts, and bytes in UTF-8.

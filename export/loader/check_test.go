@@ -211,3 +211,36 @@ func TestCheckInABucket(t *testing.T) {
 		t.Errorf("got %+v", m)
 	}
 }
+
+// TestCheckFrames: files of pyarrow 19, most of which pandas makes no
+// conversation of, though each has a sound row. Those of export/proof/broken.py
+// have the same kinds.
+func TestCheckFrames(t *testing.T) {
+	for name, want := range map[string]string{
+		"index":                 "[no-conversation]",
+		"index-of-another":      "[]",
+		"list-not-utf8":         "[row-group]",
+		"struct-not-utf8":       "[row-group]",
+		"time-zone":             "[row-group]",
+		"time-zone-in-a-list":   "[]",
+		"time-zone-in-a-struct": "[row-group]",
+		"fixed-size-bytes":      "[]",
+		"many-kinds":            "[]",
+	} {
+		content, err := os.ReadFile("testdata/frames/" + name + ".parquet")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := loader.Check(t.Context(), loader.InFolder(write(t, map[string][]byte{"m/a.parquet": content})), loader.Options{Ranks: 1, Workers: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules := []string{}
+		for _, f := range r.Modes[0].Findings {
+			rules = append(rules, f.Rule)
+		}
+		if fmt.Sprint(rules) != want || r.Whole() != (want == "[]") {
+			t.Errorf("%s: got %v, want %s: %+v", name, rules, want, r.Modes[0])
+		}
+	}
+}

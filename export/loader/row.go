@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -62,7 +63,7 @@ type Parser struct {
 	Limit     int
 	Mandatory bool
 	// Decode decodes each image to its end, to find those that are damaged,
-	// which the loader fills up with grey.
+	// which the loader fills up with grey, or drops.
 	Decode bool
 }
 
@@ -261,6 +262,13 @@ func (r *rowParser) image(content any, fields map[string]any) *Finding {
 	if !loss && !vae && !vit {
 		return &Finding{Rule: RuleNoFlag, Detail: "need_loss, need_vae and need_vit are all false or missing"}
 	}
+	var damage error
+	if r.Decode {
+		_, damage = images.Decode(encoded)
+	}
+	if damage != nil && info.LostIfDamaged() && !errors.Is(damage, images.ErrUnsupported) {
+		return &Finding{Rule: RuleUnopened, Detail: damage.Error()}
+	}
 	entries, tokens := modes.ImageTokens(r.VAE, r.ViT, info.Width, info.Height, loss, vae, vit)
 	r.plan += entries
 	r.Tokens += tokens
@@ -268,15 +276,13 @@ func (r *rowParser) image(content any, fields map[string]any) *Finding {
 	r.holds.vae = r.holds.vae || loss || vae
 	r.holds.vit = r.holds.vit || vit
 	r.holds.imageLoss = r.holds.imageLoss || loss
-	return r.seen(encoded, info)
+	return seen(info, damage)
 }
 
 // seen says what is to be known of an image that is read.
-func (r *rowParser) seen(encoded []byte, info images.Info) *Finding {
-	if r.Decode {
-		if _, err := images.Decode(encoded); err != nil {
-			return &Finding{Rule: RuleDamaged, Detail: err.Error(), Read: true}
-		}
+func seen(info images.Info, damage error) *Finding {
+	if damage != nil {
+		return &Finding{Rule: RuleDamaged, Detail: damage.Error(), Read: true}
 	}
 	for _, t := range info.Traits() {
 		if t.Effect == images.Wrong {

@@ -2,7 +2,9 @@ package loader
 
 import (
 	"bufio"
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"os"
 	"testing"
 
@@ -47,5 +49,43 @@ func TestRowsAsTheOfficialLoader(t *testing.T) {
 	}
 	if err := lines.Err(); err != nil || rows < 80 {
 		t.Fatalf("%d rows, %v", rows, err)
+	}
+}
+
+// TestDecode: pixels that do not decode are filled up with grey, but not those
+// of WebP and of compressed TIFF, for which Pillow 11.1.0 raises.
+func TestDecode(t *testing.T) {
+	for _, c := range []struct {
+		file string
+		at   int // of the byte that is changed
+		want string
+	}{
+		{"rgb.png", 70, RuleDamaged},
+		{"rgb.png", 20, RuleUnopened}, // in IHDR
+		{"lossless.webp", 40, RuleUnopened},
+		{"deflate.tiff", 20, RuleUnopened},
+		{"jpeg.tiff", -1, RuleDamaged}, // not decoded here
+		{"rgb.png", -1, ""},
+	} {
+		encoded, err := os.ReadFile("../../internal/images/testdata/" + c.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.at >= 0 {
+			encoded[c.at] ^= 0x55
+		}
+		vae, vit := modes.PaperTransforms()
+		p := &Parser{VAE: vae, ViT: vit, Decode: true}
+		r := p.Parse(fmt.Sprintf(`[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"image","content":%q,"need_vit":true}]}]`, base64.StdEncoding.EncodeToString(encoded)))
+		got, images := "", 1
+		for _, f := range r.Parts {
+			got = f.Rule
+		}
+		if got == RuleUnopened {
+			images = 0
+		}
+		if got != c.want || r.Images != images {
+			t.Errorf("%s with byte %d changed: got %+v, want %q", c.file, c.at, r, c.want)
+		}
 	}
 }

@@ -14,13 +14,21 @@ import pyarrow.parquet as pq
 from rows import PNG, ROWS, VALUES, image, text, turns
 
 MODES = ["initial_full_learning", "improving_full_learning"]
+GEOMETRY = json.dumps({"index_columns": [], "columns": [
+    {"name": "shape", "field_name": "shape", "pandas_type": "bytes", "numpy_type": "geometry", "metadata": None}]})
 SOUND = json.dumps(turns(text(), image(PNG, need_vit=True)))
 
 
-def write(path, groups, column="conversation", **more):
+def write(path, groups, column="conversation", metadata=None, index=None, fixed=False, **more):
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [row for group in groups for row in group]
     table = pa.table({column: rows, **{name: make(len(rows)) for name, make in more.items()}})
+    if fixed:
+        table = pa.table({column: pa.array(rows, pa.binary(len(rows[0])))})
+    if index:
+        table = pa.Table.from_pandas(table.to_pandas().set_index(index))
+    if metadata is not None:
+        table = table.replace_schema_metadata({"pandas": metadata})
     with pq.ParquetWriter(path, table.schema) as out:
         at = 0
         for group in groups:
@@ -51,6 +59,18 @@ def bytes_not_utf8(n):
     """A text column that holds a byte that is no UTF-8 in its last row."""
     raw = pa.array([b"a"] * (n - 1) + [b"\xff"], pa.binary())
     return raw.view(pa.string())
+
+
+def list_not_utf8(n):
+    return pa.ListArray.from_arrays(list(range(n + 1)), bytes_not_utf8(n))
+
+
+def struct_not_utf8(n):
+    return pa.StructArray.from_arrays([bytes_not_utf8(n)], names=["x"])
+
+
+def time_zone_unknown(n):
+    return pa.array([0] * n).cast(pa.timestamp("us", "Mars/Olympus"))
 
 
 def damage(path, group):
@@ -87,6 +107,16 @@ def make(root):
     each(export("another-column"), "a.parquet", sound(8), column="text")
     each(export("numbers"), "a.parquet", [[1, 2]] * 6)
     each(export("text-not-utf8"), "a.parquet", sound(6), note=bytes_not_utf8)
+    each(export("list-not-utf8"), "a.parquet", sound(6), notes=list_not_utf8)
+    each(export("struct-not-utf8"), "a.parquet", sound(6), note=struct_not_utf8)
+    each(export("time-zone-unknown"), "a.parquet", sound(6), at=time_zone_unknown)
+    each(export("index"), "a.parquet", sound(6), id=lambda n: list(range(n)), index=["conversation"])
+    each(export("index-of-two"), "a.parquet", sound(6), id=lambda n: list(range(n)), k=lambda n: [1] * n, index=["id", "conversation"])
+    each(export("index-of-another"), "a.parquet", sound(6), id=lambda n: list(range(n)), index=["id"])
+    each(export("pandas-no-json"), "a.parquet", sound(6), metadata="no json")
+    each(export("pandas-index-unknown"), "a.parquet", sound(6), metadata='{"index_columns": ["id"], "columns": []}')
+    each(export("pandas-type-unknown"), "a.parquet", sound(6), metadata=GEOMETRY)
+    each(export("fixed-size-bytes"), "a.parquet", [[SOUND.encode()] * 2] * 6, fixed=True)
     each(export("more-columns"), "a.parquet", sound(6), id=lambda n: list(range(n)), tags=lambda n: [["a"]] * n)
     each(export("few-files-used", used=1), "a.parquet", sound(4))
     each(root / "few-files-used", "b.parquet", sound(4, rows=2))

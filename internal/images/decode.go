@@ -47,7 +47,7 @@ func pixels(encoded []byte) (image.Image, Info, error) {
 	name := formatNames[info.Format]
 	switch {
 	case info.unsupported != "":
-		return nil, info, fmt.Errorf("the %s has %s, which is not decoded here: convert it to JPEG or PNG", name, info.unsupported)
+		return nil, info, fmt.Errorf("the %s has %s, which is %w: convert it to JPEG or PNG", name, info.unsupported, ErrUnsupported)
 	case info.cut:
 		return nil, info, fmt.Errorf("the %s is cut off: %w", name, io.ErrUnexpectedEOF)
 	}
@@ -56,7 +56,7 @@ func pixels(encoded []byte) (image.Image, Info, error) {
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return nil, info, fmt.Errorf("the %s is cut off: %w", name, err)
 	case unsupported(err):
-		return nil, info, fmt.Errorf("the %s is not decoded here: convert it to JPEG or PNG: %w", name, err)
+		return nil, info, fmt.Errorf("the %s is %w: convert it to JPEG or PNG: %w", name, ErrUnsupported, err)
 	case err != nil:
 		return nil, info, fmt.Errorf("the %s is damaged or cut off: %w", name, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // directory is an image file directory as TIFF 6.0 (section 2) has it and Exif
@@ -13,6 +14,7 @@ type directory struct {
 	order   binary.ByteOrder
 	entries []byte
 	next    uint32 // offset of the next directory; 0 if this is the last
+	cut     bool   // entries or values lie beyond the end of the data
 }
 
 // tiffHeader reads the byte order and the offset of the first directory.
@@ -31,21 +33,73 @@ func tiffHeader(data []byte) (order binary.ByteOrder, first uint32, err error) {
 	return order, order.Uint32(data[4:]), nil
 }
 
-// readDirectory reads the directory at offset.
+// readDirectory reads the directory at offset; of one that is cut off the part
+// that is there, as Pillow does.
 func readDirectory(data []byte, order binary.ByteOrder, offset uint32) (directory, error) {
 	if int64(offset)+2 > int64(len(data)) {
 		return directory{}, fmt.Errorf("%w: its directory lies at %d of %d bytes", errCut, offset, len(data))
 	}
 	body := data[offset+2:]
 	size := 12 * int(order.Uint16(data[offset:]))
-	if size > len(body) {
-		return directory{}, errCut
-	}
-	d := directory{data: data, order: order, entries: body[:size]}
+	cut := size > len(body)
+	size = min(size, len(body)-len(body)%12)
+	d := directory{data: data, order: order, entries: body[:size], cut: cut}
 	if len(body) >= size+4 { // Exif blocks are seen that end here
 		d.next = order.Uint32(body[size:])
 	}
 	return d, nil
+}
+
+// pillowEntries are the entries that Pillow reads
+// (TiffImagePlugin.ImageFileDirectory_v2.load): none after one whose values do
+// not lie in the data, and of a tag that is there twice the last one first.
+func (d directory) pillowEntries() directory {
+	var kept [][]byte
+	for e := d.entries; len(e) >= 12; e = e[12:] {
+		size := int64(d.order.Uint32(e[4:])) * typeSizes[d.order.Uint16(e[2:])]
+		if size > 4 && int64(d.order.Uint32(e[8:]))+size > int64(len(d.data)) {
+			d.cut = true
+			break
+		}
+		if size > 0 {
+			kept = append(kept, e[:12])
+		}
+	}
+	slices.Reverse(kept)
+	d.entries = bytes.Join(kept, nil)
+	return d
+}
+
+// typeSizes are those of all types that Pillow knows.
+var typeSizes = map[uint16]int64{1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
+
+// integers returns the first of a tag's values, 8 at most, or absent. Values of
+// a type that Pillow takes for no integers are an error: bytes, for one.
+func (d directory) integers(tag uint16, absent ...int64) ([]int64, error) {
+	typ, raw := d.raw(tag)
+	if typ == 0 {
+		return absent, nil
+	}
+	var values []int64
+	for len(values) < 8 {
+		switch {
+		case typ == typeSignedByte && len(raw) >= 1:
+			values, raw = append(values, int64(int8(raw[0]))), raw[1:]
+		case typ == typeShort && len(raw) >= 2:
+			values, raw = append(values, int64(d.order.Uint16(raw))), raw[2:]
+		case typ == typeSignedShort && len(raw) >= 2:
+			values, raw = append(values, int64(int16(d.order.Uint16(raw)))), raw[2:]
+		case (typ == typeLong || typ == typeDirectory) && len(raw) >= 4:
+			values, raw = append(values, int64(d.order.Uint32(raw))), raw[4:]
+		case typ == typeSignedLong && len(raw) >= 4:
+			values, raw = append(values, int64(int32(d.order.Uint32(raw)))), raw[4:]
+		case len(values) == 0:
+			return nil, fmt.Errorf("its tag %d holds no integers but type %d", tag, typ)
+		default:
+			return values, nil
+		}
+	}
+	return values, nil
 }
 
 // Types of an entry's values; the others are not read.
@@ -107,6 +161,12 @@ func (d directory) numbers(tag uint16) []uint32 {
 		}
 	}
 	return values
+}
+
+// count is the number of a tag's values.
+func (d directory) count(tag uint16) (n int, ok bool) {
+	typ, raw := d.raw(tag)
+	return len(raw) / max(int(typeSizes[typ]), 1), raw != nil
 }
 
 // number returns the first value of a tag, or absent.

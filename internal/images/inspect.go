@@ -11,9 +11,10 @@ import (
 	"github.com/irgdata/irgdata"
 )
 
-// MaxPixels is the most pixels that an image may have: the official loader's
-// PIL.Image.MAX_IMAGE_PIXELS. It bounds what a decode can cost.
-const MaxPixels = 200_000_000
+// MaxPixels is the most pixels that an image may have: Pillow raises beyond twice
+// Image.MAX_IMAGE_PIXELS, which the official loader sets to 200,000,000. It bounds
+// what a decode can cost.
+const MaxPixels = 2 * 200_000_000
 
 // Info is what the header of an encoded image says of it.
 type Info struct {
@@ -55,7 +56,19 @@ type Info struct {
 	unsupported string
 	// cut says that the header's lengths reach beyond the end of the bytes.
 	cut bool
+	// libtiff decodes a compressed TIFF.
+	libtiff bool
 }
+
+// LostIfDamaged reports whether the trainer's Pillow raises for pixels that do
+// not decode to their end, and the trainer sees no image. LOAD_TRUNCATED_IMAGES
+// makes it fill up others, but not those that libwebp (WebPImagePlugin._get_next)
+// or libtiff (TiffImageFile._load_libtiff) decodes.
+func (i Info) LostIfDamaged() bool { return i.Format == irgdata.FormatWebP || i.libtiff }
+
+// ErrUnsupported is said of an image that [Decode] does not decode, and the
+// trainer may.
+var ErrUnsupported = errors.New("not decoded here")
 
 // Colour says what the samples of an image are.
 type Colour string

@@ -14,11 +14,12 @@ import (
 	"github.com/irgdata/irgdata/internal/images"
 )
 
-// bomb is a PNG of 33 bytes of header that claims the size.
-func bomb(width, height uint32) []byte {
+// bomb is a PNG without a pixel that claims the size, with some chunks more.
+func bomb(width, height uint32, chunks ...[]byte) []byte {
 	header := binary.BigEndian.AppendUint32(nil, width)
 	header = binary.BigEndian.AppendUint32(header, height)
-	return append([]byte("\x89PNG\r\n\x1a\n"), pngChunk("IHDR", append(header, 8, 2, 0, 0, 0))...)
+	b := append([]byte("\x89PNG\r\n\x1a\n"), pngChunk("IHDR", append(header, 8, 2, 0, 0, 0))...)
+	return append(append(b, bytes.Join(chunks, nil)...), pngChunk("IDAT", nil)...)
 }
 
 func pngChunk(name string, data []byte) []byte {
@@ -85,6 +86,9 @@ func TestInspectRefuses(t *testing.T) {
 	after := func(mark string, n int) func([]byte) int {
 		return func(b []byte) int { return bytes.LastIndex(b, []byte(mark)) + n }
 	}
+	entry := func(tag int) func([]byte) int { // of a TIFF, in its first directory
+		return func(b []byte) int { return bytes.Index(b, []byte{byte(tag), byte(tag >> 8)}) }
+	}
 	for name, c := range map[string]struct {
 		encoded []byte
 		problem string
@@ -106,11 +110,19 @@ func TestInspectRefuses(t *testing.T) {
 		"jpeg xl in boxes": {[]byte("\x00\x00\x00\x0cJXL \r\n\x87\n"), "the image is JPEG XL"},
 		"jpeg 2000":        {[]byte("\x00\x00\x00\x0cjP  \r\n\x87\n"), "the image is JPEG 2000"},
 		"big tiff":         {[]byte("II+\x00\x08\x00\x00\x00"), "it is a BigTIFF"},
-		"no frame header":  {[]byte("\xff\xd8\xff\xd9"), "the JPEG cannot be read: it has no frame header"},
-		"bomb":             {bomb(100_000, 100_000), "the image has 100000×100000 pixels, want at least 1×1 and at most 200000000 in all"},
-		"overflowing":      {bomb(1<<31-1, 1<<31-1), "pixels, want at least 1×1 and at most 200000000 in all"},
+		"no scan":          {[]byte("\xff\xd8\xff\xd9"), "the JPEG cannot be read: it is cut off"},
+		"no frame header":  {[]byte("\xff\xd8\xff\xda\x00\x02"), "the JPEG cannot be read: it has no frame header"},
+		"wrong marker":     {[]byte("\xff\xd8\xff\x05"), "the JPEG cannot be read: it has the marker 0x5"},
+		"checksum":         {patched("rgb.png", after("IHDR", 4+13), 0), `the checksum of its chunk "IHDR" is wrong`},
+		"end without data": {patched("rgb.png", after("IDAT", 0), 'I', 'E', 'N', 'D'), "it has no picture"},
+		"kind of a tag":    {patched("rgb.tiff", entry(256), 0, 1, 2), "its tag 256 holds no integers but type 2"},
+		"no compression":   {patched("rgb.tiff", entry(259), 3, 1, 3, 0, 1, 0, 0, 0, 99), "its compression is 99"},
+		"odd bits":         {patched("rgb.tiff", entry(277), 21, 1, 3, 0, 1, 0, 0, 0, 2), "for which Pillow has no mode"},
+		"bomb":             {bomb(100_000, 100_000), "the image has 100000×100000 pixels, want at least 1×1 and at most 400000000 in all"},
+		"overflowing":      {bomb(1<<31-1, 1<<31-1), "pixels, want at least 1×1 and at most 400000000 in all"},
 		"no pixels":        {bomb(0, 5), "the image has 0×5 pixels"},
-		"most that is ok":  {bomb(20_000, 10_000), ""},
+		"most that is ok":  {bomb(20_000, 20_000), ""},
+		"a line too many":  {bomb(20_000, 20_001), "the image has 20000×20001 pixels"},
 		"large frame of a png": {patched("animated.png", after("fcTL", 4+4), 0, 1, 0, 0),
 			"frame 2 of 65536×16 pixels at 0,0 has no place on the canvas of 24×16"},
 		"large frame of a webp": {patched("animated-part.webp", after("ANMF", 8+6), 0xff, 0xff, 0xff),
@@ -121,12 +133,8 @@ func TestInspectRefuses(t *testing.T) {
 		"large frame of a gif": {patched("uncovered.gif", func(b []byte) int { return bytes.Index(b, []byte{',', 4, 0, 4, 0}) + 5 }, 0xff, 0xff),
 			"frame 1 of 65535×8 pixels at 4,4 has no place on the canvas of 24×16"},
 	} {
-		info, err := images.Inspect(c.encoded, "")
+		_, err := images.Inspect(c.encoded, "")
 		switch {
-		case c.problem == "" && name == "large picture of a webp":
-			if err == nil || !strings.Contains(err.Error(), "16384×16384 pixels") {
-				t.Errorf("%s: got %+v, %v", name, info, err)
-			}
 		case c.problem == "" && err != nil:
 			t.Errorf("%s: %v", name, err)
 		case c.problem != "" && (err == nil || !strings.Contains(err.Error(), c.problem)):
@@ -155,8 +163,8 @@ func TestCompressedMetadata(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	profile := append(bomb(24, 16), pngChunk("iCCP", append([]byte("x\x00\x00"), packed.Bytes()...))...)
-	text := append(bomb(24, 16), pngChunk("zTXt", append([]byte("x\x00\x00"), packed.Bytes()...))...)
+	profile := bomb(24, 16, pngChunk("iCCP", append([]byte("x\x00\x00"), packed.Bytes()...)))
+	text := bomb(24, 16, pngChunk("zTXt", append([]byte("x\x00\x00"), packed.Bytes()...)))
 	for name, c := range map[string]struct {
 		encoded []byte
 		most    uint64

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"iter"
 )
 
 // Markers of JPEG segments, ITU-T T.81 table B.1.
@@ -18,42 +17,54 @@ const (
 	jpegJPG   = 0xc8
 	jpegDAC   = 0xcc
 	jpegRST0  = 0xd0
-	jpegSOI   = 0xd8
 	jpegEOI   = 0xd9
 	jpegSOS   = 0xda
+	jpegDQT   = 0xdb
+	jpegDHP   = 0xde
+	jpegAPP0  = 0xe0
 	jpegAPP1  = 0xe1
 	jpegAPP2  = 0xe2
 	jpegAPP14 = 0xee
-	jpegTEM   = 0x01
+	jpegJPG0  = 0xf0
+	jpegCOM   = 0xfe
 )
 
-// jpegSegments yields the segments before the first scan.
-func jpegSegments(encoded []byte) iter.Seq2[byte, []byte] {
-	return func(yield func(byte, []byte) bool) {
-		for rest := encoded; ; {
-			// Stray bytes before a marker are passed over, as libjpeg does.
-			at := bytes.IndexByte(rest, 0xff)
-			if at < 0 || at+1 >= len(rest) {
-				return
-			}
-			rest = rest[at+1:]
-			switch marker := rest[0]; {
-			case marker == 0xff: // padding
-			case marker == jpegEOI, marker == jpegSOS:
-				return
-			case marker == 0, marker == jpegTEM, marker >= jpegRST0 && marker <= jpegSOI: // no length
-				rest = rest[1:]
-			default:
-				if len(rest) < 3 {
-					return
-				}
-				size := int(binary.BigEndian.Uint16(rest[1:]))
-				if size < 2 || 1+size > len(rest) || !yield(marker, rest[3:1+size]) {
-					return
-				}
-				rest = rest[1+size:]
-			}
+// jpegSegments calls each for the segments up to the first scan, as Pillow's
+// JpegImageFile._open goes over them. An error is what Image.open raises for.
+func jpegSegments(encoded []byte, each func(marker byte, segment []byte) error) error {
+	for rest := encoded[2:]; ; {
+		// Stray bytes before a marker are passed over.
+		at := bytes.IndexByte(rest, 0xff)
+		if at < 0 {
+			return errCut
 		}
+		for rest = rest[at:]; len(rest) > 0 && rest[0] == 0xff; { // padding
+			rest = rest[1:]
+		}
+		if len(rest) == 0 {
+			return errCut
+		}
+		marker := rest[0]
+		rest = rest[1:]
+		switch {
+		case marker == 0:
+			continue
+		case marker < jpegSOF0:
+			return fmt.Errorf("it has the marker %#x, which is none", marker)
+		case marker >= jpegRST0 && marker <= jpegEOI, marker == jpegJPG, marker >= jpegJPG0 && marker < jpegCOM: // no length
+			continue
+		}
+		if len(rest) < 2 {
+			return errCut
+		}
+		end := max(int(binary.BigEndian.Uint16(rest)), 2)
+		if end > len(rest) {
+			return errCut
+		}
+		if err := each(marker, rest[2:end]); err != nil || marker == jpegSOS {
+			return err
+		}
+		rest = rest[end:]
 	}
 }
 
@@ -62,27 +73,43 @@ func inspectJPEG(encoded []byte) (Info, error) {
 	var info Info
 	var profile []byte
 	components := 0
-	for marker, segment := range jpegSegments(encoded) {
+	err := jpegSegments(encoded, func(marker byte, segment []byte) error {
 		switch {
 		case marker == jpegAPP1 && info.Orientation == 0 && bytes.HasPrefix(segment, []byte(exifMark)):
 			info.Orientation = exifOrientation(segment)
-		case marker == jpegAPP2 && bytes.HasPrefix(segment, []byte(profileMark)) && len(segment) > len(profileMark)+2:
+		case marker == jpegAPP2 && bytes.HasPrefix(segment, []byte(profileMark)):
+			if len(segment) < len(profileMark)+2 {
+				return errors.New("its colour profile is malformed")
+			}
 			// The parts of a profile are numbered; writers put them in order.
 			part := segment[len(profileMark)+2:]
 			profile = append(profile, part[:min(len(part), maxProfile-len(profile))]...)
+		case marker == jpegAPP0 && bytes.HasPrefix(segment, []byte("JFIF")) && len(segment) < 7,
+			marker == jpegAPP14 && bytes.HasPrefix(segment, []byte("Adobe")) && len(segment) < 7:
+			return fmt.Errorf("its %.5s segment is too short", segment)
 		case marker == jpegAPP14 && len(segment) >= 12 && string(segment[:5]) == "Adobe":
 			info.adobe = true
-		case marker >= jpegSOF0 && marker <= jpegSOF15 && marker != jpegDHT && marker != jpegJPG && marker != jpegDAC && components == 0:
-			if len(segment) < 6 {
-				return info, errors.New("its frame header is too short")
+		case marker == jpegDQT:
+			return checkQuantization(segment)
+		case marker >= jpegSOF0 && marker <= jpegSOF15 && marker != jpegDHT && marker != jpegDAC, marker == jpegDHP:
+			if len(segment) < 6 || len(segment)%3 != 0 {
+				return errors.New("its frame header is malformed")
 			}
-			info.Depth = int(segment[0])
+			if info.Depth = int(segment[0]); info.Depth != 8 {
+				return fmt.Errorf("it has samples of %d bits, want 8", info.Depth)
+			}
 			info.Height, info.Width = int(binary.BigEndian.Uint16(segment[1:])), int(binary.BigEndian.Uint16(segment[3:]))
-			components = int(segment[5])
+			if components = int(segment[5]); components != 1 && components != 3 && components != 4 {
+				return fmt.Errorf("its frame has %d components, want 1, 3 or 4", components)
+			}
 			if marker != jpegSOF0 && marker != jpegSOF1 && marker != jpegSOF2 {
 				info.unsupported = "lossless, hierarchical or arithmetic coding"
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return info, err
 	}
 	switch components {
 	case 0:
@@ -96,14 +123,24 @@ func inspectJPEG(encoded []byte) (Info, error) {
 		if !info.adobe {
 			info.unsupported = "CMYK without the Adobe marker that says how the inks are meant"
 		}
-	default:
-		return info, fmt.Errorf("its frame has %d components, want 1, 3 or 4", components)
-	}
-	if info.Depth != 8 {
-		info.unsupported = fmt.Sprintf("samples of %d bits", info.Depth)
 	}
 	if profile != nil {
 		info.Profile = profileName(profile)
 	}
 	return info, nil
+}
+
+// checkQuantization goes over the tables of a DQT segment.
+func checkQuantization(tables []byte) error {
+	for len(tables) > 0 {
+		size := 1 + 64
+		if tables[0]>>4 != 0 { // 16 bits
+			size += 64
+		}
+		if size > len(tables) {
+			return errors.New("its quantization table is too short")
+		}
+		tables = tables[size:]
+	}
+	return nil
 }

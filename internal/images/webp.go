@@ -19,7 +19,6 @@ type webpFile struct {
 	first         webpFrame
 	frames        int
 	exif, profile []byte
-	cut           bool
 }
 
 // webpFrame is one picture: its place on the canvas and its bitstream, lossy
@@ -58,7 +57,12 @@ func parseWebP(encoded []byte) (webpFile, error) {
 	end := int64(binary.LittleEndian.Uint32(encoded[4:])) + 8
 	body := encoded[riffHeader:max(riffHeader, min(end, int64(len(encoded))))]
 	extended := false
+	first := true
 	whole, err := riffChunks(body, func(name string, data []byte) error {
+		if first && name != "VP8X" && name != "VP8 " && name != "VP8L" {
+			return fmt.Errorf("its first chunk is %q, want a picture or VP8X", name)
+		}
+		first = false
 		switch name {
 		case "VP8X":
 			if len(data) < 10 || extended || f.first.valid {
@@ -85,10 +89,11 @@ func parseWebP(encoded []byte) (webpFile, error) {
 		}
 		return nil
 	})
-	f.cut = !whole || end > int64(len(encoded))
 	switch {
 	case err != nil:
 		return f, err
+	case !whole || end > int64(len(encoded)): // libwebp makes no decoder of a part
+		return f, errCut
 	case !f.first.valid:
 		return f, errCut
 	case !extended:
@@ -166,7 +171,7 @@ func inspectWebP(encoded []byte) (Info, error) {
 	}
 	info := Info{
 		Width: f.width, Height: f.height, Depth: 8, Colour: RGB, Frames: f.frames,
-		Orientation: exifOrientation(f.exif), first: f.first.rect, ground: color.RGBA{A: 255}, cut: f.cut,
+		Orientation: exifOrientation(f.exif), first: f.first.rect, ground: color.RGBA{A: 255},
 	}
 	if f.transparent() {
 		info.Alpha = AlphaChannel

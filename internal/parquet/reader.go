@@ -353,6 +353,8 @@ func (l *leaf) read(n int) ([]any, error) {
 		switch chunk := l.chunk.(type) {
 		case *file.ByteArrayColumnChunkReader:
 			got, err = read(l, n-len(out), chunk.ReadBatch, func(v parquet.ByteArray) any { return append([]byte{}, v...) })
+		case *file.FixedLenByteArrayColumnChunkReader:
+			got, err = read(l, n-len(out), chunk.ReadBatch, func(v parquet.FixedLenByteArray) any { return append([]byte{}, v...) })
 		case *file.Int64ColumnChunkReader:
 			got, err = read(l, n-len(out), chunk.ReadBatch, func(v int64) any { return v })
 		case *file.Int32ColumnChunkReader:

@@ -180,6 +180,8 @@ func kindOf(n schema.Node) (Kind, bool) {
 			return String, true
 		}
 		return Picture, plain
+	case parquet.Types.FixedLenByteArray:
+		return Picture, plain
 	case parquet.Types.Int32, parquet.Types.Int64:
 		_, integer := leaf.LogicalType().(*schema.IntLogicalType)
 		return Int64, plain || integer
