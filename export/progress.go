@@ -88,7 +88,8 @@ func (p progress) there() []int64 {
 
 // clear removes what a broken export left in dest but for the files that are
 // whole: the loader would read it. A nil progress has none, and what is there
-// may be of other modes.
+// may be another export's: of other modes, with files that this one does not write.
+// Names that no export has are left alone.
 func (p *progress) clear(ctx context.Context, dest blob.Store) error {
 	whole := map[string]bool{}
 	if p != nil {
@@ -98,7 +99,8 @@ func (p *progress) clear(ctx context.Context, dest blob.Store) error {
 			}
 		}
 	} else {
-		for _, name := range []string{progressName, rejectsName} {
+		// The progress goes first: what follows is no longer what it tells of.
+		for _, name := range append([]string{progressName, rejectsName}, trainingNames()...) {
 			if err := dest.Delete(ctx, name); err != nil {
 				return fmt.Errorf("remove what a broken export left: %w", err)
 			}
