@@ -550,27 +550,65 @@ func goesOn(t *testing.T, store blob.Store, s manifests.Snapshot, dest blob.Stor
 	}
 }
 
-// TestAnotherExportBeginsAnew: what is left of an export with other options is
-// removed, also of modes that are not wanted now.
+// TestAnotherExportBeginsAnew: wherever an export broke off, nothing of it is in
+// one with other options, also of modes that are not wanted now, and what is no
+// export's stays.
 func TestAnotherExportBeginsAnew(t *testing.T) {
 	store := newStore(t)
-	s, err := publish(t.Context(), t, store, 60, 2)
+	s, err := publish(t.Context(), t, store, 7, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := options(t, 8, 4)
-	o.FileBytes = 1500
-	dest, want := newStore(t), newStore(t)
-	if _, _, err := export.WriteIRG(t.Context(), store, s, faultblob.New(dest, faultblob.Nth(30, faultblob.Before)), o); !errors.Is(err, faultblob.ErrInjected) {
-		t.Fatalf("got %v", err)
-	}
-	o.Selection.Stage, o.MaxTokens = 2, 30_000
-	for _, d := range []blob.Store{dest, want} {
-		if _, _, err := export.WriteIRG(t.Context(), store, s, d, o); err != nil {
-			t.Fatal(err)
+	var stage1 []export.Share
+	for _, mode := range modes.All() {
+		if mode.Stage2 {
+			stage1 = append(stage1, export.Share{Mode: mode.Name, Weight: weight(0)})
 		}
 	}
-	sameTrees(t, tree(t, want.URL(".")), tree(t, dest.URL(".")))
+	first := options(t, 1, 2)
+	first.FileBytes = 1500
+	for _, c := range []struct {
+		name  string
+		other export.Selection
+	}{
+		{"the second stage", export.Selection{Stage: 2}},
+		{"no mode of the second stage", export.Selection{Mix: stage1}},
+	} {
+		if testing.Short() && c.other.Stage != 0 {
+			continue
+		}
+		second := first
+		second.Selection, second.MaxTokens = c.other, 30_000
+		fresh := newStore(t)
+		if _, _, err := export.WriteIRG(t.Context(), store, s, fresh, second); err != nil {
+			t.Fatal(err)
+		}
+		want := tree(t, fresh.URL("."))
+		want["strange"], want["notes/strange"] = "strange", "strange"
+		for operation := 0; ; operation++ {
+			below := newStore(t)
+			dest := faultblob.New(below, faultblob.Nth(operation, faultblob.Before))
+			_, _, err := export.WriteIRG(t.Context(), store, s, dest, first)
+			if _, whole := export.ReadManifest(t.Context(), below); whole == nil {
+				break
+			}
+			if !errors.Is(err, faultblob.ErrInjected) {
+				t.Fatalf("%s: operation %d: %v", c.name, operation, err)
+			}
+			for _, name := range []string{"strange", "notes/strange"} {
+				if err := blob.PutBytes(t.Context(), below, name, []byte("strange"), blob.PutOptions{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, _, err := export.WriteIRG(t.Context(), store, s, below, second); err != nil {
+				t.Fatalf("%s: after operation %d: %v", c.name, operation, err)
+			}
+			sameTrees(t, want, tree(t, below.URL(".")))
+			if t.Failed() {
+				t.Fatalf("%s: after operation %d", c.name, operation)
+			}
+		}
+	}
 }
 
 // TestOlderExports: what an older irgdata exported whole stays as it is, and what

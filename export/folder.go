@@ -14,19 +14,21 @@ import (
 )
 
 // ToFolder publishes an export as the folder dir, whole or not at all: it is
-// written beside its place and renamed. What a broken export left there is
-// removed first, unless it notes its progress, for write to go on from. If dir is
-// there already, write is called on it as it is, to
-// find that nothing is to be done.
+// written beside its place and renamed, by one process of this machine at a time
+// ([ErrBusy]). What a broken export left there is removed first, unless it notes its
+// progress, for write to go on from. If an export is in dir already, write is called on
+// it as it is, to find that nothing is to be done; if dir is there and has none, write
+// fills it in its place.
 func ToFolder(ctx context.Context, dir string, write func(ctx context.Context, dest blob.Store) error) error {
-	if _, err := os.Stat(dir); err == nil {
+	inPlace := func() error {
 		dest, err := blob.NewFile(dir)
 		if err != nil {
 			return err
 		}
 		return write(ctx, dest)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, manifestName)); err == nil {
+		return inPlace()
 	}
 	parent := filepath.Dir(dir)
 	if err := os.MkdirAll(parent, 0o755); err != nil {
@@ -41,6 +43,11 @@ func ToFolder(ctx context.Context, dir string, write func(ctx context.Context, d
 		return fmt.Errorf("export to %s: %w", dir, err)
 	}
 	defer unlock()
+	if _, err := os.Stat(dir); err == nil { // perhaps another process has just ended with it
+		return inPlace()
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("export to %s: %w", dir, err)
+	}
 	clear := func() error { // after the renaming there is none
 		if _, err := os.Stat(filepath.Join(partial, progressName)); err == nil {
 			return nil

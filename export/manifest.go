@@ -87,9 +87,13 @@ func exportThere(ctx context.Context, dest blob.Store, m Manifest) (*Manifest, e
 	case err != nil:
 		return nil, err
 	case !sameExport(there, withFormat(m, there.Format)):
-		return &there, fmt.Errorf("%s is another export: remove it or choose another destination", dest.URL(manifestName))
+		return &there, anotherExport(dest)
 	}
 	return &there, complete(ctx, dest, there)
+}
+
+func anotherExport(dest blob.Store) error {
+	return fmt.Errorf("%s is another export: remove it or choose another destination", dest.URL(manifestName))
 }
 
 func withFormat(m Manifest, format int) Manifest {
@@ -139,13 +143,23 @@ func ReadManifest(ctx context.Context, dest blob.Store) (Manifest, error) {
 	return m, nil
 }
 
-// putManifest makes an export whole.
+// putManifest makes an export whole. One that is there already stays: it may be this
+// very one, put by a try whose answer was lost.
 func putManifest(ctx context.Context, dest blob.Store, m Manifest) error {
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return err
 	}
-	return blob.PutBytes(ctx, dest, manifestName, append(text, '\n'), blob.PutOptions{})
+	text = append(text, '\n')
+	err = blob.PutBytes(ctx, dest, manifestName, text, blob.PutOptions{CreateOnly: true})
+	if !errors.Is(err, blob.ErrExists) {
+		return err
+	}
+	there, err := blob.ReadAll(ctx, dest, manifestName, 256<<20)
+	if err == nil && !bytes.Equal(there, text) {
+		err = anotherExport(dest)
+	}
+	return err
 }
 
 // checkTemplates refuses to render with other templates than those with which

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/irgdata/irgdata/internal/blob"
 	"github.com/irgdata/irgdata/modes"
@@ -88,31 +90,46 @@ func (p progress) there() []int64 {
 
 // clear removes what a broken export left in dest but for the files that are
 // whole: the loader would read it. A nil progress has none, and what is there
-// may be of other modes.
+// may be another export's: of other modes, with files that this one does not write.
+// Names that no export has are left alone.
 func (p *progress) clear(ctx context.Context, dest blob.Store) error {
-	whole := map[string]bool{}
+	keep := map[string]bool{}
 	if p != nil {
+		for _, name := range append([]string{progressName, rejectsName}, trainingNames()...) {
+			keep[name] = true
+		}
 		for _, m := range p.Modes {
 			for _, f := range m.Files {
-				whole[f.Path] = true
-			}
-		}
-	} else {
-		for _, name := range []string{progressName, rejectsName} {
-			if err := dest.Delete(ctx, name); err != nil {
-				return fmt.Errorf("remove what a broken export left: %w", err)
+				keep[f.Path] = true
 			}
 		}
 	}
-	for _, mode := range modes.Names() {
-		for o, err := range dest.List(ctx, mode+"/") {
-			if err == nil && !whole[o.Key] {
-				err = dest.Delete(ctx, o.Key)
-			}
-			if err != nil {
-				return fmt.Errorf("remove what a broken export left: %w", err)
-			}
+	var left []string
+	for o, err := range dest.List(ctx, "") {
+		if err != nil {
+			return fmt.Errorf("look for what a broken export left: %w", err)
+		}
+		switch {
+		case keep[o.Key] || !ofIRG(o.Key):
+		case o.Key == progressName: // first: it no longer tells what is there
+			left = append([]string{o.Key}, left...)
+		default:
+			left = append(left, o.Key)
+		}
+	}
+	for _, key := range left {
+		if err := dest.Delete(ctx, key); err != nil {
+			return fmt.Errorf("remove what a broken export left: %w", err)
 		}
 	}
 	return nil
+}
+
+// ofIRG reports whether an [IRG] export may have an object of this name.
+func ofIRG(key string) bool {
+	folder, _, inFolder := strings.Cut(key, "/")
+	if inFolder {
+		return slices.Contains(modes.Names(), folder)
+	}
+	return key == progressName || key == rejectsName || slices.Contains(trainingNames(), key)
 }

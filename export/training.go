@@ -16,7 +16,18 @@ import (
 // datasetName is the name of the data set in the training configuration.
 const datasetName = "irgl"
 
-const parquetInfoName = "parquet_info.json"
+// The names of what writeTraining writes.
+const (
+	datasetInfoName = "dataset_info.json"
+	parquetInfoName = "parquet_info.json"
+	stage1Name      = "train_stage1.yaml"
+	stage2Name      = "train_stage2.yaml"
+	readmeName      = "README.md"
+)
+
+func trainingNames() []string {
+	return []string{datasetInfoName, parquetInfoName, stage1Name, stage2Name, readmeName}
+}
 
 // writeTraining writes the files that point the official training code at an
 // export: dataset_info.json (for DATASET_INFO in SFT/data/dataset_info.py),
@@ -47,11 +58,11 @@ func writeTraining(ctx context.Context, dest blob.Store, m Manifest, wanted []mo
 		name string
 		text func() ([]byte, error)
 	}{
-		{"dataset_info.json", func() ([]byte, error) { return indented(info) }},
+		{datasetInfoName, func() ([]byte, error) { return indented(info) }},
 		{parquetInfoName, func() ([]byte, error) { return indented(parquetInfo) }},
-		{"train_stage1.yaml", func() ([]byte, error) { return []byte(stage1.String()), nil }},
-		{"train_stage2.yaml", func() ([]byte, error) { return []byte(stage2.String()), nil }},
-		{"README.md", func() ([]byte, error) { return readme(m, root, stage2.Len() > 0) }},
+		{stage1Name, func() ([]byte, error) { return []byte(stage1.String()), nil }},
+		{stage2Name, func() ([]byte, error) { return []byte(stage2.String()), nil }},
+		{readmeName, func() ([]byte, error) { return readme(m, root, stage2.Len() > 0) }},
 	} {
 		text, err := f.text()
 		if err == nil && len(text) > 0 {
@@ -69,7 +80,7 @@ var readmeText string
 
 // readme says how to train on the export.
 func readme(m Manifest, root string, stage2 bool) ([]byte, error) {
-	t, err := template.New("README.md").Parse(readmeText)
+	t, err := template.New(readmeName).Parse(readmeText)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/irgdata/irgdata/internal/blob"
+	"github.com/irgdata/irgdata/manifests"
 )
 
 // whole is what of an export in any format but [IRG] is whole, and need not be
@@ -37,7 +38,9 @@ func readWhole(ctx context.Context, dest blob.Store, m Manifest) (*whole, error)
 		if err != nil {
 			return nil, fmt.Errorf("look for what a broken export left: %w", err)
 		}
-		sizes[o.Key] = o.Size
+		if !strings.HasPrefix(o.Key, manifests.RunPrefix) { // the marks of ToBucket
+			sizes[o.Key] = o.Size
+		}
 	}
 	files := map[string]bool{progressName: true}
 	for _, l := range noted.Modes {

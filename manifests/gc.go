@@ -131,7 +131,7 @@ func Collect(ctx context.Context, store blob.Store, run *Run, o CollectOptions, 
 	if c.now, err = c.clock(ctx); err != nil {
 		return c.done, fmt.Errorf("gc: %w", err)
 	}
-	for _, folder := range []string{ShardPrefix, RejectPrefix, memberPrefix, provenancePrefix, "images/", catalogPrefix, runPrefix} {
+	for _, folder := range []string{ShardPrefix, RejectPrefix, memberPrefix, provenancePrefix, "images/", catalogPrefix, RunPrefix} {
 		if err := c.sweep(ctx, folder); err != nil {
 			return c.done, fmt.Errorf("gc: %w", err)
 		}
@@ -291,7 +291,7 @@ func (c *collector) judge(folder string, o, next blob.Object) verdict {
 			}
 			return garbage
 		}
-	case runPrefix:
+	case RunPrefix:
 		if strings.HasSuffix(o.Key, deadSuffix) && c.now.Sub(o.ModTime) > deadMarksStay {
 			return garbage
 		}

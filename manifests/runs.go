@@ -13,22 +13,24 @@ import (
 	"github.com/irgdata/irgdata/internal/lock"
 )
 
-// runPrefix is the folder of the marks of runs that write to the store. They
-// are the only objects that are written more than once.
+// RunPrefix is the folder of the marks of runs that write to the store. They
+// are the only objects that are written more than once. An export in a bucket has such
+// marks of its own, which it removes when it is whole.
 //
 // Runs that add to a dataset go on side by side. One that deletes from it must
 // be alone: an object that nobody needs may be the very one that a build is
 // about to find there and to build upon. Each puts its mark first and looks for
 // others then, so that of two at least one sees the other.
 //
-// A mark whose process is known to have ended is that of a dead run; that is known
-// on the machine where it ran. So is one that was not renewed for runDead, by the
-// clock of the store, and one that is as far in the future: the clock was set back,
-// and a live run would have renewed it since. Whoever takes it for dead says so by a
+// A mark whose process is known to have ended is that of a dead run and removed; that
+// is known on the machine where it ran. Dead is also one that was not renewed for
+// runDead, by the clock of the store, and one that is as far in the future: the clock was
+// set back, and a live run would have renewed it since. Whoever takes it for dead says so by a
 // second object, which stays: a run that was merely asleep finds it when it asks
 // Held, and must not publish.
 const (
-	runPrefix  = "runs/"
+	RunPrefix = "runs/"
+
 	aloneMark  = "alone-"
 	sharedMark = "shared-"
 	deadSuffix = ".dead"
@@ -56,7 +58,7 @@ type Run struct {
 
 var (
 	// ErrRunning says that other runs are at the store and must end first.
-	ErrRunning = errors.New("another run is at the dataset")
+	ErrRunning = errors.New("another run is at it")
 	// ErrTakenForDead says that a run did not renew its mark for so long that
 	// another one took it for dead. What it found in the store may be gone.
 	ErrTakenForDead = errors.New("this run was asleep or cut off from the store for so long that another one took it for dead")
@@ -109,7 +111,7 @@ func BeginAlone(ctx context.Context, store blob.Store, command string) (*Run, er
 
 // mark puts the mark of a new run, and renews it until the run ends.
 func mark(ctx context.Context, store blob.Store, kind, command string) (*Run, error) {
-	r := &Run{store: store, key: runPrefix + kind + strings.ToLower(rand.Text()) + ".json", ended: make(chan struct{})}
+	r := &Run{store: store, key: RunPrefix + kind + strings.ToLower(rand.Text()) + ".json", ended: make(chan struct{})}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
@@ -148,7 +150,7 @@ func (r *Run) others(ctx context.Context, kind string) ([]string, error) {
 	var marks []blob.Object
 	dead := map[string]bool{}
 	var now time.Time
-	for o, err := range r.store.List(ctx, runPrefix) {
+	for o, err := range r.store.List(ctx, RunPrefix) {
 		if err != nil {
 			return nil, fmt.Errorf("list the runs: %w", err)
 		}
@@ -170,7 +172,7 @@ func (r *Run) others(ctx context.Context, kind string) ([]string, error) {
 	}
 	var names []string
 	for _, o := range marks {
-		if dead[o.Key] || !strings.HasPrefix(o.Key, runPrefix+kind) {
+		if dead[o.Key] || !strings.HasPrefix(o.Key, RunPrefix+kind) {
 			continue
 		}
 		if now.Sub(o.ModTime).Abs() > runDead {
@@ -186,9 +188,9 @@ func (r *Run) others(ctx context.Context, kind string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if lock.Ended(m.Lasting) {
-			if err := r.declareDead(ctx, o.Key); err != nil {
-				return nil, err
+		if lock.Ended(m.Lasting) { // it will never ask
+			if err := r.store.Delete(ctx, o.Key); err != nil {
+				return nil, fmt.Errorf("remove the mark of a run that was killed: %w", err)
 			}
 			continue
 		}
@@ -227,6 +229,20 @@ func (r *Run) End(ctx context.Context) error {
 	defer cancel()
 	if err := r.store.Delete(ctx, r.key); err != nil {
 		return fmt.Errorf("end the run: %w", err)
+	}
+	return nil
+}
+
+// RemoveMarks removes the marks of all runs from a store to which no run writes any
+// more. What says that a run was taken for dead stays: it may yet wake up and ask.
+func RemoveMarks(ctx context.Context, store blob.Store) error {
+	for o, err := range store.List(ctx, RunPrefix) {
+		if err == nil && !strings.HasSuffix(o.Key, deadSuffix) {
+			err = store.Delete(ctx, o.Key)
+		}
+		if err != nil {
+			return fmt.Errorf("remove the marks of runs: %w", err)
+		}
 	}
 	return nil
 }

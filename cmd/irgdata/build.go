@@ -295,21 +295,22 @@ func (d *dataset) export(ctx context.Context, s manifests.Snapshot, format expor
 	if err != nil {
 		return e, err
 	}
+	fill := func(ctx context.Context, dest blob.Store) (err error) {
+		e.m, e.written, err = write(ctx, dest)
+		return err
+	}
 	if remote {
-		dest, err := openBucket(ctx, e.at, d.config.S3)
-		if err != nil {
+		var dest blob.Store
+		if dest, err = openBucket(ctx, e.at, d.config.S3); err != nil {
 			return e, err
 		}
 		if _, err := dest.Sweep(ctx, 24*time.Hour); err != nil {
 			d.log.Warn("what interrupted exports left could not be removed", "error", err)
 		}
-		e.m, e.written, err = write(ctx, dest)
-		return e.unless(err)
+		err = export.ToBucket(ctx, dest, fill)
+	} else {
+		err = export.ToFolder(ctx, e.at, fill)
 	}
-	err = export.ToFolder(ctx, e.at, func(ctx context.Context, dest blob.Store) (err error) {
-		e.m, e.written, err = write(ctx, dest)
-		return err
-	})
 	if errors.Is(err, export.ErrBusy) {
 		err = &exitError{exitTryAgain, err}
 	}

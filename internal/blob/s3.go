@@ -232,8 +232,8 @@ type bodyParts struct {
 // stop ends the reading of a pipe, whose writer may have nothing more to say for a
 // while: no part is needed any more. Other readers come to an end by themselves.
 func (b *bodyParts) stop(err error) {
-	if pipe, ok := b.from.(*io.PipeReader); ok {
-		pipe.CloseWithError(err)
+	if pipe, ok := b.from.(interface{ CloseWithError(error) error }); ok {
+		_ = pipe.CloseWithError(err)
 	}
 }
 
