@@ -239,7 +239,7 @@ func TestCheckFrames(t *testing.T) {
 		for _, f := range r.Modes[0].Findings {
 			rules = append(rules, f.Rule)
 		}
-		if fmt.Sprint(rules) != want || r.Whole() != (want == "[]") {
+		if fmt.Sprint(rules) != want || r.AllRead() != (want == "[]") {
 			t.Errorf("%s: got %v, want %s: %+v", name, rules, want, r.Modes[0])
 		}
 	}
