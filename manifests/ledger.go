@@ -169,7 +169,7 @@ func OpenLedger(ctx context.Context, path string) (*Ledger, error) {
 	// power, and readers do not wait for the writer. Every transaction of ours
 	// writes, so it takes the lock at its beginning, where waiting is possible.
 	db, err := openSQLite(path, url.Values{"_txlock": {"immediate"}, "_pragma": {
-		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-32768)",
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-8192)", // KiB, of each connection
 	}})
 	if err != nil {
 		return nil, fmt.Errorf("open ledger %s: %w", path, err)
