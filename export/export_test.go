@@ -174,6 +174,23 @@ func tree(t testing.TB, root string) map[string]string {
 	return files
 }
 
+// stored reads the objects of a store.
+func stored(t testing.TB, store blob.Store) map[string]string {
+	t.Helper()
+	objects := map[string]string{}
+	for o, err := range store.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := blob.ReadAll(t.Context(), store, o.Key, 1<<30)
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects[o.Key] = string(content)
+	}
+	return objects
+}
+
 func sameTrees(t *testing.T, a, b map[string]string) {
 	t.Helper()
 	for name := range a {
@@ -531,18 +548,7 @@ func goesOn(t *testing.T, store blob.Store, s manifests.Snapshot, dest blob.Stor
 	if _, written, err := export.WriteIRG(t.Context(), store, s, puts, o); err != nil || !written {
 		t.Fatal(written, err)
 	}
-	got := map[string]string{}
-	for object, err := range dest.List(t.Context(), "") {
-		if err != nil {
-			t.Fatal(err)
-		}
-		content, err := blob.ReadAll(t.Context(), dest, object.Key, 1<<20)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got[object.Key] = string(content)
-	}
-	sameTrees(t, want, got)
+	sameTrees(t, want, stored(t, dest))
 	for name := range before {
 		if puts.keys[name] > 0 {
 			t.Errorf("%s was written again", name)

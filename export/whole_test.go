@@ -86,18 +86,7 @@ func formatGoesOn(t *testing.T, store blob.Store, s manifests.Snapshot, dest blo
 	if len(kept) < 3 {
 		t.Errorf("%d files were kept", len(kept))
 	}
-	got := map[string]string{}
-	for object, err := range dest.List(t.Context(), "") {
-		if err != nil {
-			t.Fatal(err)
-		}
-		content, err := blob.ReadAll(t.Context(), dest, object.Key, 1<<20)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got[object.Key] = string(content)
-	}
-	sameTrees(t, want, got)
+	sameTrees(t, want, stored(t, dest))
 }
 
 // wholeFiles are those that the export's progress lists, and its images.

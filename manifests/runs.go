@@ -24,10 +24,10 @@ import (
 //
 // A mark whose process is known to have ended is that of a dead run and removed; that
 // is known on the machine where it ran. Dead is also one that was not renewed for
-// runDead, by the clock of the store, and one that is as far in the future: the clock was
-// set back, and a live run would have renewed it since. Whoever takes it for dead says so by a
-// second object, which stays: a run that was merely asleep finds it when it asks
-// Held, and must not publish.
+// runDead, by the clock of the store, and one that is as far in the future: the clock
+// was set back, and a live run would have renewed it since. Whoever takes it for dead
+// says so by a second object, which stays: a run that was merely asleep finds it when
+// it asks Held, and must not publish.
 const (
 	RunPrefix = "runs/"
 

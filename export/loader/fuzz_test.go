@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -48,6 +49,21 @@ func FuzzParseJSON(f *testing.F) {
 		}
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: got %v (%v), want %v", text, got, err, want)
+		}
+	})
+}
+
+// FuzzInFrame: no pandas metadata makes its reader panic, and what it calls the
+// conversation is a column of the file.
+func FuzzInFrame(f *testing.F) {
+	f.Add("null")
+	f.Add(`{"index_columns":["k"],"columns":[{"name":"conversation","field_name":"conversation","pandas_type":"unicode","numpy_type":"object"},{"name":"k","field_name":"k","pandas_type":"int64","numpy_type":"int64"}],"column_indexes":[{"name":null,"pandas_type":"unicode","numpy_type":"object"}]}`)
+	f.Add(`{"index_columns":[{"kind":"range","name":null,"start":0,"stop":2,"step":1}],"columns":[{"name":1,"field_name":"k","pandas_type":"x","numpy_type":2}],"column_indexes":[{}]}`)
+	f.Fuzz(func(t *testing.T, metadata string) {
+		columns := []string{"k", conversation}
+		column, lost := inFrame(columns, metadata)
+		if lost != nil && (column != "" || lost.Rule == "") || column != "" && !slices.Contains(columns, column) {
+			t.Errorf("%q: got %q, %+v", metadata, column, lost)
 		}
 	})
 }

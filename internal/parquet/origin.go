@@ -29,12 +29,17 @@ func (r *Reader) Metadata(key string) (text string, ok bool) {
 // TimeZones are those that pandas looks up to read the file: of all timestamps
 // but those of a bare list, which stay numbers. They stand in the Arrow schema
 // alone that Arrow's writers put into the footer: a Parquet timestamp is UTC.
-func (r *Reader) TimeZones() (zones []string, err error) {
-	defer guard(&err)
+func (r *Reader) TimeZones() ([]string, error) {
 	text, ok := r.Metadata("ARROW:schema")
 	if !ok {
 		return nil, nil
 	}
+	return arrowZones(text)
+}
+
+// arrowZones reads the Arrow schema as it stands in a footer.
+func arrowZones(text string) (zones []string, err error) {
+	defer guard(&err) // flatbuffers does not look where it reads
 	message, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(text, "="))
 	if err != nil {
 		return nil, err
